@@ -1,0 +1,38 @@
+import type { Metadata } from '@grpc/grpc-js'
+import type { MethodPolicy } from '../contract/policy.js'
+import type { DbCall } from '../db/call.js'
+import type { Violation } from './fault.js'
+
+/** Who calls. `tenantId` is '' for a platform principal, who may act in every tenant. */
+export interface Principal {
+  readonly id: string
+  readonly type: 'anonymous' | 'platform-service-account'
+  /** `pky_…` for a platform key. */
+  readonly keyId: string
+  readonly tenantId: string
+  /** Permission names; `*` for the first key alone. */
+  readonly scopes: readonly string[]
+}
+
+export const anonymous: Principal = { id: '', type: 'anonymous', keyId: '', tenantId: '', scopes: [] }
+
+/** One call on its way through the layers. A layer hands on a copy with what it settled; nobody writes into it but `log`. */
+export interface Call extends DbCall {
+  readonly policy: MethodPolicy
+  readonly principal: Principal
+  readonly metadata: Metadata
+  /** The peer's address without its port. */
+  readonly address: string
+  /** The rules that the message breaks, found while it was decoded. */
+  readonly violations: readonly Violation[]
+  /** The total of them, before the cut at 20. */
+  readonly violationsTotal: number
+  /** Fields of the call's one log line. */
+  readonly log: Record<string, string | number | boolean>
+}
+
+/** A unary handler answers with the message; a streaming one with an async iterable of them. */
+export type Handler<Q, S> = (request: Q, call: Call) => Promise<S>
+export type StreamHandler<Q, S> = Handler<Q, AsyncIterable<S>>
+/** One concern of every call; `next` is the rest of the way. */
+export type Layer = <Q, S>(next: Handler<Q, S>) => Handler<Q, S>
