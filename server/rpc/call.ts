@@ -1,7 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { MethodPolicy } from '../contract/policy.js'
 import type { DbCall } from '../db/call.js'
-import type { Violation } from './fault.js'
+import type { Fault, Violation } from './fault.js'
 
 /** Who calls. `tenantId` is '' for a platform principal, who may act in every tenant. */
 export interface Principal {
@@ -16,6 +16,13 @@ export interface Principal {
 
 export const anonymous: Principal = { id: '', type: 'anonymous', keyId: '', tenantId: '', scopes: [] }
 
+/** How an RPC's messages stand on the wire. */
+export interface Codec {
+  encodeRequest(request: unknown): Uint8Array
+  encodeAnswer(answer: unknown): Uint8Array
+  decodeAnswer(bytes: Uint8Array): unknown
+}
+
 /** One call on its way through the layers. A layer hands on a copy with what it settled; nobody writes into it but `log`. */
 export interface Call extends DbCall {
   readonly policy: MethodPolicy
@@ -27,6 +34,15 @@ export interface Call extends DbCall {
   readonly violations: readonly Violation[]
   /** The total of them, before the cut at 20. */
   readonly violationsTotal: number
+  /** A fault of ours that came up while the message was decoded; undefined: none. */
+  readonly failure: unknown
+  /** The answer is a stream. */
+  readonly streaming: boolean
+  readonly codec: Codec
+  /** `Date.now()` at which the caller gives up; Infinity where it did not say. */
+  readonly callerDeadline: number
+  /** For layers: fires `signal` with this fault, which then is the call's answer. The first one counts. */
+  readonly abort: (fault: Fault) => void
   /** Fields of the call's one log line. */
   readonly log: Record<string, string | number | boolean>
 }

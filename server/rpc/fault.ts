@@ -76,3 +76,12 @@ export class Fault extends Error {
 /** A field that only the handler can judge. */
 export const fieldInvalid = (field: string, description: string) =>
   new Fault('FIELD_INVALID', `${field}: ${description}`, { violations_total: '1' }, { violations: [{ field, description }] })
+
+/** A fault of ours, logged already: the caller sees this text alone. Made by the fault layer and, behind it, the kernel; nobody throws it. */
+export class Internal extends Error {
+  override readonly name = 'Internal'
+
+  constructor(cause: unknown) {
+    super('internal error; the request id finds it in the log', { cause })
+  }
+}

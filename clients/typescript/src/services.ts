@@ -1,0 +1,63 @@
+import {
+  EventServiceService as events,
+  GetEventTypeRequest,
+  ListEventsRequest,
+  ListEventTypesRequest,
+  WatchEventsRequest,
+} from '../../../gen/customer/event/v1/event_service.js'
+import { GetServerInfoRequest, PlatformServiceService as platform } from '../../../gen/customer/platform/v1/platform_service.js'
+import {
+  CreateTenantRequest,
+  DeleteTenantRequest,
+  GetTenantRequest,
+  ListTenantsRequest,
+  ResolveTenantRequest,
+  ResumeTenantRequest,
+  SuspendTenantRequest,
+  TenantServiceService as tenants,
+  UndeleteTenantRequest,
+  UpdateTenantRequest,
+} from '../../../gen/customer/tenant/v1/tenant_service.js'
+import { byPageToken, bySequence, wholeInOne } from './listing.js'
+import { type Bound, bind, type Faces, list, mutation, read, watch } from './methods.js'
+import type { Transport } from './transport.js'
+
+// One line an RPC: what kind of call it is, and the message that it takes.
+
+const tenantFaces = {
+  createTenant: mutation(tenants.createTenant, CreateTenantRequest),
+  getTenant: read(tenants.getTenant, GetTenantRequest),
+  listTenants: list(tenants.listTenants, ListTenantsRequest, 'tenants', byPageToken),
+  resolveTenant: read(tenants.resolveTenant, ResolveTenantRequest),
+  updateTenant: mutation(tenants.updateTenant, UpdateTenantRequest),
+  suspendTenant: mutation(tenants.suspendTenant, SuspendTenantRequest),
+  resumeTenant: mutation(tenants.resumeTenant, ResumeTenantRequest),
+  deleteTenant: mutation(tenants.deleteTenant, DeleteTenantRequest),
+  undeleteTenant: mutation(tenants.undeleteTenant, UndeleteTenantRequest),
+} satisfies Faces<typeof tenants>
+
+const eventFaces = {
+  listEventTypes: list(events.listEventTypes, ListEventTypesRequest, 'eventTypes', wholeInOne),
+  getEventType: read(events.getEventType, GetEventTypeRequest),
+  listEvents: list(events.listEvents, ListEventsRequest, 'events', bySequence),
+  watchEvents: watch(events.watchEvents, WatchEventsRequest),
+} satisfies Faces<typeof events>
+
+const platformFaces = {
+  getServerInfo: read(platform.getServerInfo, GetServerInfoRequest),
+} satisfies Faces<typeof platform>
+
+export interface Services {
+  /** The registry of customer organisations. */
+  readonly tenants: Bound<typeof tenants, typeof tenantFaces>
+  /** Events of a tenant, for whom Kafka is not at hand, and their catalogue. */
+  readonly events: Bound<typeof events, typeof eventFaces>
+  /** The service about itself. */
+  readonly platform: Bound<typeof platform, typeof platformFaces>
+}
+
+export const bindServices = (transport: Transport): Services => ({
+  tenants: bind(transport, tenants, tenantFaces),
+  events: bind(transport, events, eventFaces),
+  platform: bind(transport, platform, platformFaces),
+})

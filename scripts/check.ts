@@ -1,0 +1,52 @@
+// Everything that can be told without running the service. All of it runs, whatever fails.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { configurationPage } from '../server/config.js'
+import { forbiddenLicences } from './licences.js'
+
+/** What is wrong; '' where nothing is. */
+type Check = () => string
+
+const run =
+  (program: string, ...args: string[]): Check =>
+  () => {
+    const { status, error } = spawnSync(`node_modules/.bin/${program}`, args, { stdio: 'inherit' })
+    return status === 0 ? '' : (error?.message ?? `${program} found something`)
+  }
+
+const released = 'proto/released.binpb'
+const projects = ['tsconfig.json', ...readdirSync('clients').map((name) => `clients/${name}/tsconfig.json`)].filter((path) =>
+  existsSync(path),
+)
+
+const checks: Record<string, Check> = {
+  'format and lint': run('biome', 'check', '--error-on-warnings'),
+  ...Object.fromEntries(projects.map((project) => [`types (${project})`, run('tsc', '-p', project, '--noEmit')])),
+  'contract: lint': run('buf', 'lint'),
+  'contract: format': run('buf', 'format', 'proto', '--diff', '--exit-code'),
+  'contract: nothing broken since the last release': existsSync(released)
+    ? run('buf', 'breaking', 'proto', '--against', released)
+    : () => {
+        console.log(`there is no release yet (${released}): nothing to break`)
+        return ''
+      },
+  'docs/configuration.md': () =>
+    existsSync('docs/configuration.md') && readFileSync('docs/configuration.md', 'utf8') === configurationPage()
+      ? ''
+      : 'is not what server/config.ts says: `npm run gen` writes it',
+  'licences of what production needs': () => forbiddenLicences('package-lock.json').join('\n'),
+}
+
+const failed: string[] = []
+for (const [name, check] of Object.entries(checks)) {
+  const begun = performance.now()
+  const wrong = check()
+  console.log(
+    `${wrong === '' ? 'ok    ' : 'FAILED'} ${name}, ${((performance.now() - begun) / 1000).toFixed(1)} s${wrong === '' ? '' : `\n${wrong}`}`,
+  )
+  if (wrong !== '') failed.push(name)
+}
+if (failed.length > 0) {
+  console.error(`\n${failed.length} of ${Object.keys(checks).length} checks failed: ${failed.join('; ')}`)
+  process.exitCode = 1
+}

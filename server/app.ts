@@ -1,0 +1,231 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { openCache } from './cache/open-cache.js'
+import type { Config } from './config.js'
+import { openDatabase } from './db/database.js'
+import { expireIdempotencyKeys } from './db/expire-idempotency-keys.job.js'
+import { flight } from './db/flight.js'
+import { openPool } from './db/pool.js'
+import { tenantVersion } from './db/scripts.js'
+import { statement } from './db/statement.js'
+import { checkVersions } from './db/versions.js'
+import { type HttpPort, openHttp, type Readiness } from './edge/http.js'
+import { createRunner } from './jobs/runner.js'
+import { type PemFiles, readPems } from './keys/pem-files.js'
+import { openRing, type RingKey } from './keys/ring.js'
+import { eventPartitions } from './outbox/event-partitions.job.js'
+import { createSender, type KafkaOptions, withAdmin } from './outbox/kafka.js'
+import { createKicks } from './outbox/kick.js'
+import { createPoll } from './outbox/poll.js'
+import { createRelay } from './outbox/relay.job.js'
+import { ensureTopics, topicsOf } from './outbox/topics.js'
+import { openCalls } from './rpc/drain.layer.js'
+import { buildLayers } from './rpc/layers.js'
+import { createRpcServer, type RpcLimits } from './rpc/server.js'
+import { eventsService } from './services/events/events.service.js'
+import type { WatchTimings } from './services/events/watch-events.js'
+import { platformService } from './services/platform/platform.service.js'
+import { ensureFirstKey } from './services/platform-accounts/bootstrap.command.js'
+import { platformKeyVerifier } from './services/platform-accounts/platform-key.verifier.js'
+import { tenantsService } from './services/tenants/tenants.service.js'
+import type { Log } from './telemetry/log.js'
+
+/** The configuration with what development makes up filled in. */
+export type Settings = Config & {
+  readonly database: { readonly url: string; readonly relayUrl: string; readonly retentionUrl: string }
+  readonly keyEncryptionKeys: readonly RingKey[]
+  readonly bootstrapApiKey: string
+}
+
+export interface AppDeps {
+  readonly log: Log
+  readonly version: string
+  readonly now?: () => Date
+  /** How far this process's clock stands ahead of the database's, for tests. */
+  readonly clockShiftMs?: () => number
+  readonly limits?: Partial<RpcLimits>
+  readonly watchTimings?: WatchTimings
+}
+
+export interface Started {
+  readonly hosts: readonly string[]
+  readonly grpcPort: number
+  readonly httpPort: number
+  readonly redis: 'redis' | 'memory'
+  /** A slug that the first call of the banner can take. */
+  readonly freeSlug: string
+}
+
+export interface App {
+  start(): Promise<Started>
+  /** Drains: calls under way finish, streams end with a retryable status; within 25 s. Safe to call at any time, also while starting. */
+  stop(): Promise<void>
+}
+
+const tlsOf = (files: PemFiles | undefined) => files && readPems(files)
+
+/** Opens what the service needs and puts its rooms together; alone sees them all. What was started is stopped in reverse order, on every path. */
+export function createApp(
+  settings: Settings,
+  { log, version, now = () => new Date(), clockShiftMs = () => 0, limits, watchTimings }: AppDeps,
+): App {
+  const stops: (() => Promise<unknown> | unknown)[] = []
+  let starting: Promise<Started> | undefined
+  let stopping: Promise<void> | undefined
+  let draining = false
+
+  const start = async (): Promise<Started> => {
+    const { database, redis, kafka } = settings
+    const ssl = tlsOf(database.tls)
+    const pool = (url: string, max: number) => {
+      const made = openPool({ url, max, ...(ssl === undefined ? {} : { ssl }) })
+      stops.push(() => made.end())
+      return made
+    }
+    const cache = openCache({ url: redis.url, prefix: redis.prefix, tls: tlsOf(redis.tls), log })
+    stops.push(() => cache.stop())
+    const kicks = await createKicks({ publish: cache.publish, subscribe: cache.subscribe }, 'kicks')
+    stops.push(() => kicks.stop())
+    const db = openDatabase({
+      url: database.url,
+      max: database.poolMax,
+      named: database.pooler === 'none',
+      committed: (tenantId) => kicks.kick(tenantId),
+      clockShiftMs,
+      ...(ssl === undefined ? {} : { ssl }),
+    })
+    stops.push(() => db.pool.end())
+    await checkVersions(db.pool)
+    await ensureFirstKey(db.pool, settings.bootstrapApiKey, log)
+    const relayPool = pool(database.relayUrl, 4)
+    const retentionPool = pool(database.retentionUrl, 2)
+
+    const poll = createPoll({ pool: db.pool })
+    stops.push(() => poll.stop())
+    kicks.listen((tenantIds) => poll.kick(tenantIds))
+    const jobs = [eventPartitions({ pool: retentionPool, log }), expireIdempotencyKeys({ pool: retentionPool, clockShiftMs })]
+    const relay = await openRelay()
+    const holder = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
+    const runner = createRunner({ pool: relayPool, role: 'platform_relay', jobs: relay ? [...jobs, relay] : jobs, holder, log })
+    if (relay) {
+      kicks.listen((tenantIds) => {
+        relay.kick(tenantIds)
+        runner.kick(relay.name)
+      })
+    }
+
+    const calls = openCalls()
+    const layers = buildLayers({
+      log: (fields) => log.info(fields, 'call'),
+      unexpected: (err, fields) => log.error({ ...fields, err }, 'unexpected error'),
+      calls,
+      addressLimiter: cache.failureLimiter({ points: settings.authFailuresPerMinute, durationS: 60 }),
+      verifiers: [platformKeyVerifier(db.pool, () => `${clockShiftMs()} milliseconds`)],
+      streamsMax: 5,
+    })
+    const options = { ...settings, schemaVersion: tenantVersion, purgeAfterDays: settings.tenantPurgeAfterDays }
+    const ring = openRing(settings.keyEncryptionKeys)
+    const named = ['customer.event.v1.EventService', 'customer.platform.v1.PlatformService', 'customer.tenant.v1.TenantService']
+    const services = [
+      tenantsService({ db, ring, now, options }, layers),
+      eventsService(db, poll, layers, watchTimings),
+      platformService(
+        {
+          name: 'customer-management',
+          version,
+          services: named,
+          plans: [...settings.plans],
+          regions: [...settings.regions],
+          schemaVersion: tenantVersion,
+          startTime: now(),
+        },
+        layers,
+      ),
+    ]
+    const grpcTls = settings.grpcTls && serverTls(settings.grpcTls)
+    const rpc = createRpcServer({
+      services,
+      calls,
+      reflection: settings.reflection,
+      log: (fields) => log.info(fields, 'call'),
+      tls: grpcTls,
+      limits,
+    })
+    let http: HttpPort | undefined
+    stops.push(async () => {
+      http?.drain()
+      await rpc.drain({ pauseMs: settings.drainPauseMs, graceMs: 6_000 })
+    })
+    const bound = await rpc.bind(settings.hosts, settings.grpcPort)
+    for (const host of bound.missing) log.info({ host }, 'this machine does not have this address: nothing listens there')
+    http = await openHttp({ hosts: bound.hosts, port: settings.httpPort, ready })
+    const { port: httpPort } = http
+    stops.unshift(() => http?.stop())
+    runner.start()
+    stops.push(() => runner.stop())
+    return { hosts: bound.hosts, grpcPort: bound.port, httpPort, redis: cache.kind, freeSlug: await freeSlug() }
+
+    async function openRelay() {
+      if (kafka.brokers === undefined) return undefined
+      const tls = tlsOf(kafka.tls)
+      const options: KafkaOptions = { brokers: kafka.brokers, clientId: 'customer-management', tls, sasl: kafka.sasl }
+      const topics = topicsOf(kafka.topicPrefix)
+      await withAdmin(options, log, (admin) => ensureTopics(admin, topics, { create: !settings.production, partitions: kafka.partitions }))
+      const sender = createSender(options, log)
+      stops.push(() => sender.close())
+      return createRelay({ pool: relayPool, sender, topics, log })
+    }
+
+    /** Without PostgreSQL nothing works; without Redis or Kafka calls are served all the same, so they are only named. */
+    async function ready(): Promise<Readiness> {
+      const postgres = await flight(db.pool, 'platform_app', [statement('select 1')], { readOnly: true, timeoutMs: 1_500 }).then(
+        () => 'ok',
+        () => 'away',
+      )
+      const cached = cache.kind === 'memory' ? 'in memory' : (await cache.ping()) ? 'ok' : 'away'
+      return {
+        ok: postgres === 'ok' && !draining,
+        checks: { postgres, redis: cached, kafka: relay ? 'used by the relay' : 'not configured' },
+      }
+    }
+
+    async function freeSlug(): Promise<string> {
+      const names = ['acme', ...Array.from({ length: 8 }, () => `acme-${randomUUID().slice(0, 6)}`)]
+      const [taken] = await flight(db.pool, 'platform_app', [statement('select slug from platform.tenants where slug = any ($1)', [names])])
+      return names.find((name) => !taken?.rows.some(({ slug }) => slug === name)) ?? 'acme'
+    }
+  }
+
+  const stop = async () => {
+    draining = true
+    await starting?.catch(() => {})
+    for (const end of stops.splice(0).reverse()) {
+      try {
+        await end()
+      } catch (err) {
+        log.error({ err }, 'while stopping')
+      }
+    }
+  }
+  return {
+    async start() {
+      starting = start()
+      try {
+        return await starting
+      } catch (err) {
+        stopping ??= stop()
+        await stopping
+        throw err
+      }
+    },
+    stop: () => {
+      stopping ??= stop()
+      return stopping
+    },
+  }
+}
+
+function serverTls(files: PemFiles) {
+  const { cert, key, ca } = readPems(files)
+  return { cert: Buffer.from(cert ?? ''), key: Buffer.from(key ?? ''), clientCa: ca === undefined ? undefined : Buffer.from(ca) }
+}

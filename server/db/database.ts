@@ -1,0 +1,41 @@
+import type pg from 'pg'
+import { type Gate, gate } from './admission.js'
+import { openPool, type PoolOptions } from './pool.js'
+
+export interface DatabaseOptions extends PoolOptions {
+  /** Prepare statements by name: off behind a pooler in transaction mode. */
+  readonly named: boolean
+  /** Told after each COMMIT that published events or moved a revision. */
+  readonly committed?: (tenantId: string) => void
+  /** How far this process's clock stands ahead of the database's, for tests. */
+  readonly clockShiftMs?: () => number
+}
+
+/** One cell's database, as the serving process sees it. */
+export interface Database {
+  readonly pool: pg.Pool
+  readonly named: boolean
+  readonly committed: (tenantId: string) => void
+  readonly clockShiftMs: () => number
+  /** Mutations of one tenant: at most 4, and half the pool. */
+  readonly perTenant: Gate
+  /** One at a time per idempotency key. */
+  readonly perKey: Gate
+  /** CreateTenants of a process: more than two only slow each other down (DATA.md). */
+  readonly onboarding: Gate
+  /** Reads wait for a connection in the pool: at most this many. */
+  readonly waitingMax: number
+}
+
+export function openDatabase(options: DatabaseOptions): Database {
+  return {
+    pool: openPool(options),
+    named: options.named,
+    committed: options.committed ?? (() => {}),
+    clockShiftMs: options.clockShiftMs ?? (() => 0),
+    perTenant: gate(Math.max(1, Math.min(4, options.max >> 1)), 200),
+    perKey: gate(1, 200),
+    onboarding: gate(2, 200),
+    waitingMax: 500,
+  }
+}

@@ -1,0 +1,33 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/**
+ * A secret of development in DATA_DIR, `bootstrap-key` or `key-encryption-keys`: made at the first start, mode 0600, and the same ever
+ * after. Of several first starts at once all get the same one, and a kill leaves none or a whole one.
+ */
+export async function keptSecret(dataDir: string, name: 'bootstrap-key' | 'key-encryption-keys', make: () => string): Promise<string> {
+  const file = join(dataDir, name)
+  const found = await read(file)
+  if (found !== undefined) return found
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
+  await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx', flush: true })
+  try {
+    // link, unlike rename, lets the first of several win
+    await link(draft, file).catch((err: NodeJS.ErrnoException) => {
+      if (err.code !== 'EEXIST') throw err
+    })
+  } finally {
+    await rm(draft, { force: true })
+  }
+  return (await read(file)) ?? Promise.reject(new Error(`${file} is empty: remove it`))
+}
+
+async function read(file: string): Promise<string | undefined> {
+  const text = await readFile(file, 'utf8').catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT') return undefined
+    throw err
+  })
+  return text?.trim() || undefined
+}

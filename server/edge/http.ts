@@ -1,0 +1,182 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+
+export interface Readiness {
+  readonly ok: boolean
+  /** What was looked at, by name: `postgres: ok`. */
+  readonly checks: Readonly<Record<string, string>>
+}
+
+export interface HttpOptions {
+  readonly hosts: readonly string[]
+  /** The same on every host; 0 takes a free one. */
+  readonly port: number
+  /** Whether calls can be served. An error, or no answer within 2 s, is a no. */
+  readonly ready: () => Promise<Readiness>
+  /** One line for people, about a host that this machine hasn't got. */
+  readonly warn?: (line: string) => void
+}
+
+export interface HttpPort {
+  readonly port: number
+  /** The hosts that it listens on. */
+  readonly hosts: readonly string[]
+  /** From now on `/readyz` says no; `/healthz` goes on. */
+  drain(): void
+  /** Lets running requests end, 2 s at most, then cuts. */
+  stop(): Promise<void>
+}
+
+const readyWithinMs = 2_000
+const stopWithinMs = 2_000
+const limits = {
+  maxHeaderSize: 8_192,
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+}
+const connectionsMax = 256
+const requestsPerConnectionMax = 1_000
+
+/**
+ * The HTTP port: `/healthz` (this process lives, whatever it depends on), `/readyz` (it can serve), and a JSON error for everything else.
+ * @throws Error that names HTTP_PORT, where it is taken
+ */
+export async function openHttp({ hosts, port, ready, warn = () => {} }: HttpOptions): Promise<HttpPort> {
+  let draining = false
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
+    // nothing here has a body: what comes with one is not read, and its connection ends with the answer
+    if (request.headers['content-length'] || request.headers['transfer-encoding']) response.setHeader('connection', 'close')
+    const path = (request.url ?? '').split('?', 1)[0]
+    if (path !== '/healthz' && path !== '/readyz') return sendError(response, 404, 'NOT_FOUND', 'there is nothing at this path')
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD')
+      return sendError(response, 405, 'UNIMPLEMENTED', 'GET and HEAD alone')
+    }
+    if (path === '/healthz') return sendJson(response, 200, { ok: true })
+    const readiness = draining ? { ok: false, checks: { drain: 'this process is about to stop' } } : await judge(ready)
+    // a drain that began meanwhile counts
+    sendJson(response, readiness.ok && !draining ? 200 : 503, draining ? { ...readiness, ok: false } : readiness)
+  }
+  const opened = await listenOnAll(hosts, port, warn, () => {
+    const server = createServer(limits, (request, response) => void handle(request, response).catch(() => response.destroy()))
+    server.maxConnections = connectionsMax
+    server.maxRequestsPerSocket = requestsPerConnectionMax
+    server.maxHeadersCount = 64
+    server.timeout = limits.requestTimeout
+    server.on('clientError', answerClientError)
+    return server
+  })
+  return {
+    port: opened.port,
+    hosts: [...opened.servers.keys()],
+    drain: () => {
+      draining = true
+    },
+    stop: async () => {
+      draining = true
+      await Promise.all([...opened.servers.values()].map(close))
+    },
+  }
+}
+
+async function judge(ready: () => Promise<Readiness>): Promise<Readiness> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Readiness>((resolve) => {
+    timer = setTimeout(() => resolve({ ok: false, checks: { readiness: `no answer within ${readyWithinMs} ms` } }), readyWithinMs)
+  })
+  // why it failed is for the log of whoever failed, not for whoever can reach this port
+  const answer = ready().catch((): Readiness => ({ ok: false, checks: { readiness: 'could not be found out' } }))
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer))
+}
+
+async function listenOnAll(hosts: readonly string[], asked: number, warn: (line: string) => void, make: () => Server) {
+  // a free port on the first host may be taken on the second
+  for (let attempt = 1; ; attempt++) {
+    const servers = new Map<string, Server>()
+    let port = asked
+    try {
+      for (const host of hosts) {
+        const server = make()
+        try {
+          await listen(server, host, port)
+        } catch (err) {
+          if (!isMissing(err) || (hosts.length === 1 && host !== '::')) throw err
+          warn(`this machine has no ${host}: HTTP does not listen there`)
+          continue
+        }
+        servers.set(host, server)
+        port = (server.address() as AddressInfo).port
+      }
+      if (servers.size === 0) throw new Error(`HTTP can listen on none of ${hosts.join(', ')}: set HOST`)
+      return { servers, port }
+    } catch (err) {
+      await Promise.all([...servers.values()].map(close))
+      if (asked === 0 && attempt < 10 && (err as NodeJS.ErrnoException).code === 'EADDRINUSE') continue
+      throw err
+    }
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (err: NodeJS.ErrnoException) => {
+      reject(named(err, host, port))
+    })
+    server.listen({ host, port, backlog: 128 }, () => {
+      server.removeAllListeners('error')
+      server.on('error', () => {}) // accepting failed (out of files, say): the next one may succeed
+      resolve()
+    })
+  })
+}
+
+function named(err: NodeJS.ErrnoException, host: string, port: number): Error {
+  const text = {
+    EADDRINUSE: `HTTP_PORT ${port} on ${host} is in use: stop what uses it, or set HTTP_PORT`,
+    EACCES: `HTTP_PORT ${port} on ${host} is not ours to open: set HTTP_PORT to one above 1023`,
+  }[err.code ?? '']
+  return text === undefined ? err : Object.assign(new Error(text, { cause: err }), { code: err.code })
+}
+
+const isMissing = (err: unknown) => ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes((err as NodeJS.ErrnoException).code ?? '')
+
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  const timer = setTimeout(() => server.closeAllConnections(), stopWithinMs)
+  await closed
+  clearTimeout(timer)
+}
+
+function answerClientError(err: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || err.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const [status, phrase] = ({
+    HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+    ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+    HPE_INVALID_METHOD: [501, 'Not Implemented'],
+  }[err.code ?? ''] ?? [400, 'Bad Request']) as [number, string]
+  socket.end(`HTTP/1.1 ${status} ${phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+}
+
+/** The shape that every error of the edge has; codes are gRPC's. */
+function sendError(response: ServerResponse, http: number, status: keyof typeof grpcCode, message: string): void {
+  sendJson(response, http, { code: grpcCode[status], status, message, details: [] })
+}
+
+const grpcCode = { NOT_FOUND: 5, UNIMPLEMENTED: 12 } as const
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  })
+  response.end(response.req.method === 'HEAD' ? undefined : text)
+}

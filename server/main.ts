@@ -1,0 +1,70 @@
+import { userInfo } from 'node:os'
+import { ConfigError, parseConfig } from './config.js'
+import { SetupMissing } from './db/logins.js'
+import { migrateAs } from './db/migrate.command.js'
+import { readPems } from './keys/pem-files.js'
+import { serve } from './serve.command.js'
+import { recoverPlatformKey } from './services/platform-accounts/recover-platform-key.command.js'
+
+/** Twice the drain, and still below what supervisors give before they kill. */
+const stopWithinMs = 25_000
+
+const print = (text: string) => void process.stdout.write(text)
+const complain = (text: string) => void process.stderr.write(`${text}\n`)
+
+async function main(command: string): Promise<void> {
+  switch (command) {
+    case 'serve':
+      return await runServer()
+    case 'migrate': {
+      const { database } = parseConfig(process.env, 'migrate')
+      const { url, migratorUrl, relayUrl, retentionUrl, tls } = database
+      if (!url || !migratorUrl || !relayUrl || !retentionUrl)
+        throw new Error('migrate needs DATABASE_URL, MIGRATOR_, RELAY_ and RETENTION_DATABASE_URL')
+      await migrateAs({ app: url, migrator: migratorUrl, relay: relayUrl, retention: retentionUrl }, tls && readPems(tls), complain)
+      return complain('the database is up to date')
+    }
+    case 'recover-platform-key': {
+      const { database } = parseConfig(process.env, 'recover-platform-key')
+      if (!database.url) throw new Error('recover-platform-key needs DATABASE_URL')
+      const ssl = database.tls && readPems(database.tls)
+      return print(`${await recoverPlatformKey({ url: database.url, ...(ssl ? { ssl } : {}) }, userInfo().username)}\n`)
+    }
+    default:
+      throw new Error(`there is no command ${command}: serve, migrate, recover-platform-key`)
+  }
+}
+
+async function runServer(): Promise<void> {
+  const { started, stop } = serve(parseConfig(process.env), print)
+  let exiting = false
+  const end = (code: number) => {
+    if (exiting) return
+    exiting = true
+    process.exitCode = code
+    setTimeout(() => process.exit(1), stopWithinMs).unref()
+    stop().then(
+      () => process.exit(),
+      () => process.exit(1),
+    )
+  }
+  process.on('SIGTERM', () => end(0))
+  process.on('SIGINT', () => end(0))
+  const lastResort = (err: unknown) => {
+    complain(`unexpected: ${err instanceof Error ? err.stack : String(err)}`)
+    end(1)
+  }
+  process.on('uncaughtException', lastResort)
+  process.on('unhandledRejection', lastResort)
+  await started.catch(async (err) => {
+    await stop()
+    throw err
+  })
+}
+
+main(process.argv[2] ?? 'serve').catch((err) => {
+  if (err instanceof SetupMissing)
+    complain(`${err.message}\n\nA superuser runs this once, in the service's database, with passwords put in:\n\n${err.sql}`)
+  else complain(err instanceof ConfigError ? err.message : `customer-management: ${err instanceof Error ? err.message : String(err)}`)
+  process.exit(err instanceof ConfigError ? 78 : 1)
+})

@@ -1,0 +1,94 @@
+import type pg from 'pg'
+import { flight } from '../../db/flight.js'
+import { type Statement, statement } from '../../db/statement.js'
+
+/** What is read of a key to recognise its holder; the rights themselves are read again in every transaction. */
+export interface PlatformKey {
+  readonly id: string
+  readonly account_id: string
+  readonly secret_hash: Buffer
+  /** Neither revoked nor expired, its account active. */
+  readonly valid: boolean
+  /** Account's permissions ∩ the key's scopes. */
+  readonly scopes: readonly string[]
+}
+
+const columns = `k.id, k.platform_service_account_id as account_id, k.secret_hash, a.key_valid as valid, a.scopes
+  from platform.platform_api_keys k cross join lateral platform.access(k.id, '', $2) a`
+
+/** undefined: there is no such key. */
+export const findPlatformKey = (pool: pg.Pool, keyId: string, shift: string) =>
+  one(pool, statement(`select ${columns} where k.id = $1`, [keyId, shift]))
+
+/** The first key, which has no locator of its own form where BOOTSTRAP_API_KEY set it. */
+export const findBootstrapKey = (pool: pg.Pool, shift: string) =>
+  one(pool, statement(`select ${columns} where k.bootstrap = $1`, [true, shift]))
+
+async function one(pool: pg.Pool, query: Statement): Promise<PlatformKey | undefined> {
+  const [found] = await flight(pool, 'platform_app', [query], { readOnly: true, timeoutMs: 2000 })
+  return found?.rows[0] as PlatformKey | undefined
+}
+
+export interface FirstKey {
+  readonly accountId: string
+  readonly keyId: string
+  readonly secretHash: Buffer
+  /** The entry for the platform's trail. */
+  readonly audit: string
+}
+
+/**
+ * Makes the first account and key, once ever: a marker row; several first starts make one.
+ * @returns the hash of the first key, made now or before
+ */
+export async function insertFirstKey(pool: pg.Pool, { accountId, keyId, secretHash, audit }: FirstKey): Promise<Buffer> {
+  const results = await flight(pool, 'platform_app', [
+    statement(`select from platform.tenant_counters where tenant_id = 'platform' for no key update`),
+    statement(
+      `insert into platform.platform_service_accounts (id, display_name, permissions)
+      select $1, 'bootstrap', '{*}' where not exists (select from platform.platform_api_keys where bootstrap)`,
+      [accountId],
+    ),
+    statement(
+      `insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, bootstrap)
+      select $2, $1, 'bootstrap', $3, '{*}', true where not exists (select from platform.platform_api_keys where bootstrap)`,
+      [accountId, keyId, secretHash],
+    ),
+    ...auditing(`exists (select from platform.platform_api_keys where id = $1)`, keyId, audit),
+    statement('select secret_hash from platform.platform_api_keys where bootstrap'),
+  ])
+  return results.at(-1)?.rows[0].secret_hash as Buffer
+}
+
+export interface RecoveredKey extends FirstKey {
+  readonly scopes: readonly string[]
+  readonly goodForDays: number
+}
+
+/** A key of an account of its own; it does not touch the first one. */
+export async function insertRecoveredKey(pool: pg.Pool, key: RecoveredKey): Promise<void> {
+  await flight(pool, 'platform_app', [
+    statement(`select from platform.tenant_counters where tenant_id = 'platform' for no key update`),
+    statement(`insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, 'recovered', $2)`, [
+      key.accountId,
+      key.scopes,
+    ]),
+    statement(
+      `insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, expire_time)
+      values ($2, $1, 'recovered', $3, $4, now() + $5 * interval '1 day')`,
+      [key.accountId, key.keyId, key.secretHash, key.scopes, key.goodForDays],
+    ),
+    ...auditing('$1::text is not null', key.keyId, key.audit),
+  ])
+}
+
+/** The counter is locked already; the entry is the trail's next, if `condition` holds. */
+const auditing = (condition: string, keyId: string, entry: string): Statement[] => [
+  statement(
+    `insert into platform.platform_audit (audit_seq, time, entry)
+    select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where ${condition}`,
+    [keyId, entry],
+  ),
+  statement(`update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit)
+    where tenant_id = 'platform'`),
+]
