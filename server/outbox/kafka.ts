@@ -64,7 +64,17 @@ function socketsOf() {
   return { make, destroy }
 }
 
-function clientOf(options: KafkaOptions, socketFactory: ISocketFactory, requestTimeoutMs: number, log: Log): Kafka {
+/** The client says the same for every connection and try: a line in ten seconds is enough, since whoever uses it logs what became of it. */
+function quiet(log: Log, everyMs = 10_000) {
+  let nextMs = 0
+  return (fields: Readonly<Record<string, unknown>>) => {
+    if (performance.now() < nextMs) return
+    nextMs = performance.now() + everyMs
+    log.warn(fields, 'Kafka client')
+  }
+}
+
+function clientOf(options: KafkaOptions, socketFactory: ISocketFactory, requestTimeoutMs: number, warn: ReturnType<typeof quiet>): Kafka {
   const config: KafkaConfig = {
     brokers: [...options.brokers],
     clientId: options.clientId,
@@ -75,7 +85,7 @@ function clientOf(options: KafkaOptions, socketFactory: ISocketFactory, requestT
     retry: { retries: 0 },
     socketFactory,
     logLevel: logLevel.ERROR,
-    logCreator: () => (entry) => log.warn({ kafka: entry.log.message, namespace: entry.namespace }, 'kafka client'),
+    logCreator: () => (entry) => warn({ message: entry.log.message, namespace: entry.namespace }),
   }
   return new Kafka(config)
 }
@@ -105,11 +115,12 @@ interface Connection {
  * numbers back, and the broker then takes the next batch for a repeat and acknowledges it without storing it.
  */
 export function createSender(options: KafkaOptions, log: Log): KafkaSender {
+  const warn = quiet(log)
   let current: Promise<Connection> | undefined
 
   const connect = async (): Promise<Connection> => {
     const { make, destroy } = socketsOf()
-    const client = clientOf(options, make, 30_000, log)
+    const client = clientOf(options, make, 30_000, warn)
     const producer = client.producer({
       idempotent: true,
       maxInFlightRequests: 1,
@@ -161,7 +172,7 @@ export function createSender(options: KafkaOptions, log: Log): KafkaSender {
 /** Runs `work` with a connection for topics, and closes it. */
 export async function withAdmin<T>(options: KafkaOptions, log: Log, work: (admin: KafkaAdmin) => Promise<T>): Promise<T> {
   const { make, destroy } = socketsOf()
-  const admin: Admin = clientOf(options, make, 10_000, log).admin({ retry: { retries: 2 } })
+  const admin: Admin = clientOf(options, make, 10_000, quiet(log)).admin({ retry: { retries: 2 } })
   try {
     await within(admin.connect(), 3 * (options.connectTimeoutMs ?? 2_000))
     return await work({

@@ -103,7 +103,7 @@ describe('validator', () => {
       const bytes = mutate(right, random)
       const checked = checkers[which]!(bytes)
       expect(checked.total === 0).toBe(checked.violations.length === 0)
-      if (!checked.decodable) continue
+      if (checked.total > 0) continue
       accepted++
       const desc: DescMessage = messageDesc(type.$type)
       // Both written again by the same hand, since maps keep no order; times apart, which are dates of whole milliseconds to ts-proto.

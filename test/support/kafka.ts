@@ -147,6 +147,9 @@ function properties({ data, port, controllerPort }: { data: string; port: number
     'offsets.topic.num.partitions': '4',
     'transaction.state.log.num.partitions': '4',
     'group.initial.rebalance.delay.ms': '0',
+    // a broker that was killed gets its place back when its session has run out
+    'broker.session.timeout.ms': '5000',
+    'broker.heartbeat.interval.ms': '1000',
   }
   return Object.entries(settings)
     .map(([name, value]) => `${name}=${value}\n`)

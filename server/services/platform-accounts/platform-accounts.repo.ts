@@ -92,3 +92,37 @@ const auditing = (condition: string, keyId: string, entry: string): Statement[] 
   statement(`update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit)
     where tenant_id = 'platform'`),
 ]
+
+export interface NewPlatformKey {
+  readonly accountId: string
+  readonly keyId: string
+  readonly displayName: string
+  readonly secretHash: Buffer
+  readonly scopes: readonly string[]
+  /** null: the account's first key of development; all others expire. */
+  readonly expireTime: Date | null
+}
+
+/** A key of an account of its own with just the permissions that its scopes name. */
+export async function insertPlatformKey(pool: pg.Pool, key: NewPlatformKey): Promise<void> {
+  await flight(pool, 'platform_app', [
+    statement('insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, $2, $3)', [
+      key.accountId,
+      key.displayName,
+      key.scopes,
+    ]),
+    statement(
+      `insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, expire_time)
+      values ($2, $1, $3, $4, $5, $6)`,
+      [key.accountId, key.keyId, key.displayName, key.secretHash, key.scopes, key.expireTime],
+    ),
+  ])
+}
+
+/** From the commit on no mutation passes with it: the platform's revision of rights moves. */
+export async function revokePlatformKey(pool: pg.Pool, keyId: string): Promise<void> {
+  await flight(pool, 'platform_app', [
+    statement('update platform.platform_api_keys set revoke_time = now() where id = $1 and revoke_time is null', [keyId]),
+    statement(`update platform.tenant_counters set access_revision = access_revision + 1 where tenant_id = 'platform'`),
+  ])
+}

@@ -1,0 +1,138 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ListEventsResponse } from '../../gen/customer/event/v1/event_service.js'
+import { Tenant, TenantState } from '../../gen/customer/tenant/v1/tenant.js'
+import { batch, sequence, startScriptedServer } from '../clients/typescript/scripted-server.js'
+
+const run = promisify(execFile)
+const root = new URL('../..', import.meta.url).pathname
+const home = join(root, 'clients/typescript')
+const tsc = join(root, 'node_modules/.bin/tsc')
+
+/** Type errors on purpose, so that the types are seen to refuse as well as to take. */
+const typesSample = `
+import { createClient, CustomerManagementError, TenantOrder, TenantState, type CallOptions, type Input, type CreateTenantRequest, type Event, type Tenant } from '@enterprise/customer-management'
+const client = createClient({ address: 'localhost:50051', apiKey: 'ck_x', tls: undefined, timeoutMs: undefined })
+const signal: AbortSignal | undefined = undefined
+const options: CallOptions = { signal, timeoutMs: undefined }
+const request: Input<CreateTenantRequest> = { slug: 'acme', plan: undefined, labels: { tier: 'gold' }, contacts: { billingEmail: undefined } }
+export const answers: Promise<Tenant>[] = [client.tenants.createTenant(request, options), client.tenants.updateTenant({ tenantId: '', purgeHold: undefined })]
+export async function all() {
+  for await (const tenant of client.tenants.listTenants({ state: 'TENANT_STATE_ACTIVE', orderBy: TenantOrder.TENANT_ORDER_SLUG_ASC })) {
+    const state: TenantState = tenant.state
+    const time: Date | undefined = tenant.createTime
+    console.log(state, time)
+  }
+  for await (const page of client.tenants.listTenants({ state: TenantState.TENANT_STATE_ACTIVE }).pages()) console.log(page.nextPageToken)
+  for await (const type of client.events.listEventTypes()) console.log(type.jsonSchema)
+  const event: Event = (await client.events.watchEvents({ tenantId: '' }, { signal }).next()).value
+  const info = await client.platform.getServerInfo()
+  return [event.data, info.version]
+}
+export function told(error: unknown) {
+  if (!(error instanceof CustomerManagementError)) return
+  if (error.code === 'NOT_FOUND' && error.reason === 'TENANT_NOT_FOUND' && error.reason !== 'OF_A_NEWER_SERVICE') return error.violations[0]?.field
+  // @ts-expect-error no such code
+  return error.code === 'NOT_FUOND'
+}
+// @ts-expect-error a misspelt field
+client.tenants.getTenant({ tenantid: '' })
+// @ts-expect-error a wrong type
+client.tenants.getTenant({ tenantId: 5 })
+// @ts-expect-error no such state
+client.tenants.listTenants({ state: 'ACTIVE' })
+// @ts-expect-error a request that cannot be left out
+client.tenants.getTenant()
+// @ts-expect-error a watch has no deadline
+client.events.watchEvents({}, { timeoutMs: 5 })
+// @ts-expect-error no such RPC
+client.tenants.dropTenant({})
+`
+
+let project: string
+beforeAll(async () => {
+  project = await mkdtemp(join(tmpdir(), 'sdk-package-'))
+  // A folder of its own, so that two runs do not pack over each other; prepack builds.
+  await run('npm', ['pack', '--pack-destination', project], { cwd: home })
+  const [tarball] = (await readdir(project)).filter((name) => name.endsWith('.tgz'))
+  await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], { cwd: project })
+}, 180_000)
+afterAll(() => rm(project, { recursive: true, force: true }))
+
+/** The code blocks of the README: what it shows is what is compiled and run. */
+async function readmeSamples(): Promise<string[]> {
+  const readme = await readFile(join(project, 'node_modules/@enterprise/customer-management/README.md'), 'utf8')
+  return [...readme.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code!)
+}
+
+async function compile(folder: string, sources: Record<string, string>, options: object) {
+  const at = join(project, folder)
+  await mkdir(at, { recursive: true })
+  for (const [name, text] of Object.entries(sources)) await writeFile(join(at, name), text)
+  const compilerOptions = {
+    target: 'es2023',
+    module: 'nodenext',
+    strict: true,
+    skipLibCheck: false,
+    typeRoots: [join(root, 'node_modules/@types')],
+    types: ['node'],
+    ...options,
+  }
+  await writeFile(join(at, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
+  await run(tsc, ['-p', at]).catch((error: { stdout: string }) => expect.fail(error.stdout))
+}
+
+describe('the packed SDK', () => {
+  it('holds what it needs and nothing else', async () => {
+    const { stdout } = await run('npm', ['ls', '--all', '--parseable'], { cwd: project })
+    expect(stdout).toContain('@grpc/grpc-js')
+    expect(stdout).not.toMatch(/node_modules\/(pg|kysely|kafkajs|ioredis|zod)\b/)
+    const files = await readdir(join(project, 'node_modules/@enterprise/customer-management'), { recursive: true })
+    expect(files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'dist/index.js', 'dist/index.d.ts']))
+    expect(files.filter((name) => /^(src|node_modules)|\.map$|policy|invitation/.test(name))).toEqual([])
+  })
+
+  it("asks for the root's versions of what both use", async () => {
+    const read = async (path: string) => JSON.parse(await readFile(path, 'utf8')) as { dependencies: Record<string, string> }
+    const [ours, theirs] = [(await read(join(home, 'package.json'))).dependencies, (await read(join(root, 'package.json'))).dependencies]
+    for (const [name, version] of Object.entries(ours)) expect(theirs[name], name).toBe(version)
+  })
+
+  it.each([
+    { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, verbatimModuleSyntax: true },
+    { exactOptionalPropertyTypes: false },
+  ])('has types that a strict project takes: %j', async (options) => {
+    const samples = await readmeSamples()
+    const sources = Object.fromEntries([typesSample, ...samples].map((code, i) => [`sample-${i}.ts`, code]))
+    await compile(`types-${options.exactOptionalPropertyTypes}`, sources, { ...options, noEmit: true })
+    expect(samples).toHaveLength(3)
+  })
+
+  it("runs the README's ten lines, and ends by itself", async () => {
+    const [tenLines] = await readmeSamples()
+    await compile('run', { 'sample.ts': tenLines! }, { exactOptionalPropertyTypes: true })
+    const id = `tnt_${'0'.repeat(26)}`
+    const server = await startScriptedServer({
+      createTenant: ({ request }) => Tenant.fromPartial({ ...request, id, state: TenantState.TENANT_STATE_ACTIVE }),
+      listEvents: ({ request }) =>
+        ListEventsResponse.fromPartial(request['afterSequence'] === '' ? batch(1, 2) : { events: [], lastSequence: sequence(2) }),
+    })
+    const env = { PATH: process.env['PATH'], CUSTOMER_ADDRESS: server.address, CUSTOMER_API_KEY: 'ck_sample' }
+    const { stdout, stderr } = await run('node', [join(project, 'run/sample.js')], { env })
+    server.stop()
+    const type = 'com.enterprise.customer.tenant.created.v1'
+    expect(stdout.trim().split('\n')).toEqual([`${id} TENANT_STATE_ACTIVE`, `${sequence(1)} ${type}`, `${sequence(2)} ${type}`])
+    expect(stderr).toBe('')
+    expect(server.seen[0]!.metadata.get('authorization')).toEqual(['Bearer ck_sample'])
+  })
+
+  it('is loaded by require() too', async () => {
+    await writeFile(join(project, 'old.cjs'), "console.log(typeof require('@enterprise/customer-management').createClient)")
+    expect((await run('node', ['--no-warnings', join(project, 'old.cjs')])).stdout).toBe('function\n')
+  })
+})
