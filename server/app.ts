@@ -27,6 +27,7 @@ import type { WatchTimings } from './services/events/watch-events.js'
 import { platformService } from './services/platform/platform.service.js'
 import { ensureFirstKey } from './services/platform-accounts/bootstrap.command.js'
 import { platformKeyVerifier } from './services/platform-accounts/platform-key.verifier.js'
+import { freeSlugLike } from './services/tenants/tenants.repo.js'
 import { tenantsService } from './services/tenants/tenants.service.js'
 import type { Log } from './telemetry/log.js'
 
@@ -163,7 +164,7 @@ export function createApp(
     stops.unshift(() => http?.stop())
     runner.start()
     stops.push(() => runner.stop())
-    return { hosts: bound.hosts, grpcPort: bound.port, httpPort, redis: cache.kind, freeSlug: await freeSlug() }
+    return { hosts: bound.hosts, grpcPort: bound.port, httpPort, redis: cache.kind, freeSlug: await freeSlugLike(db.pool, 'acme') }
 
     async function openRelay() {
       if (kafka.brokers === undefined) return undefined
@@ -187,12 +188,6 @@ export function createApp(
         ok: postgres === 'ok' && !draining,
         checks: { postgres, redis: cached, kafka: relay ? 'used by the relay' : 'not configured' },
       }
-    }
-
-    async function freeSlug(): Promise<string> {
-      const names = ['acme', ...Array.from({ length: 8 }, () => `acme-${randomUUID().slice(0, 6)}`)]
-      const [taken] = await flight(db.pool, 'platform_app', [statement('select slug from platform.tenants where slug = any ($1)', [names])])
-      return names.find((name) => !taken?.rows.some(({ slug }) => slug === name)) ?? 'acme'
     }
   }
 

@@ -130,6 +130,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, c
   return shape(values as Values)
 }
 
+/** The process's own environment. */
+export const readConfig = (command: Command): Config => parseConfig(process.env, command)
+
 const defaultIn = (otherwise: Default | undefined, production: boolean) =>
   typeof otherwise === 'object' ? otherwise[production ? 'production' : 'development'] : otherwise
 

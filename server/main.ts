@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os'
-import { ConfigError, parseConfig } from './config.js'
+import { ConfigError, readConfig } from './config.js'
 import { SetupMissing } from './db/logins.js'
 import { migrateAs } from './db/migrate.command.js'
 import { readPems } from './keys/pem-files.js'
@@ -17,7 +17,7 @@ async function main(command: string): Promise<void> {
     case 'serve':
       return await runServer()
     case 'migrate': {
-      const { database } = parseConfig(process.env, 'migrate')
+      const { database } = readConfig('migrate')
       const { url, migratorUrl, relayUrl, retentionUrl, tls } = database
       if (!url || !migratorUrl || !relayUrl || !retentionUrl)
         throw new Error('migrate needs DATABASE_URL, MIGRATOR_, RELAY_ and RETENTION_DATABASE_URL')
@@ -25,7 +25,7 @@ async function main(command: string): Promise<void> {
       return complain('the database is up to date')
     }
     case 'recover-platform-key': {
-      const { database } = parseConfig(process.env, 'recover-platform-key')
+      const { database } = readConfig('recover-platform-key')
       if (!database.url) throw new Error('recover-platform-key needs DATABASE_URL')
       const ssl = database.tls && readPems(database.tls)
       return print(`${await recoverPlatformKey({ url: database.url, ...(ssl ? { ssl } : {}) }, userInfo().username)}\n`)
@@ -36,7 +36,7 @@ async function main(command: string): Promise<void> {
 }
 
 async function runServer(): Promise<void> {
-  const { started, stop } = serve(parseConfig(process.env), print)
+  const { started, stop } = serve(readConfig('serve'), print)
   let exiting = false
   const end = (code: number) => {
     if (exiting) return

@@ -96,7 +96,7 @@ function redisOptions(url: string, tls: Pems | undefined, connectionName: string
     ...(username === '' ? {} : { username: decodeURIComponent(username) }),
     ...(password === '' ? {} : { password: decodeURIComponent(password) }),
     db: Number(pathname.slice(1)) || 0,
-    ...(tls ? { tls: { ...tls, rejectUnauthorized: true } } : {}),
+    ...(tls ? { tls: { ...tls } } : {}),
     connectionName,
     connectTimeout: 1_000,
     commandTimeout: commandTimeoutMs,

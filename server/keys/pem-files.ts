@@ -9,6 +9,8 @@ export interface PemFiles {
 
 /** Their texts, under the names that node:tls, and so pg, ioredis and kafkajs, give them. */
 export interface Pems {
+  /** Said outright, since NODE_TLS_REJECT_UNAUTHORIZED would else decide. */
+  rejectUnauthorized: true
   ca?: string
   cert?: string
   key?: string
@@ -16,7 +18,7 @@ export interface Pems {
 
 /** @throws Error that names the file */
 export function readPems(files: PemFiles): Pems {
-  const pems: Pems = {}
+  const pems: Pems = { rejectUnauthorized: true }
   for (const name of ['ca', 'cert', 'key'] as const) {
     const path = files[name]
     if (path === undefined) continue

@@ -12,6 +12,8 @@ export interface DeliveryOptions {
   readonly topics: Topics
   readonly log: Log
   readonly sendTimeoutMs: number
+  /** Runs before the first send, again until it succeeds: makes or looks up the topics, where Kafka was away at the start. */
+  readonly prepare?: (() => Promise<unknown>) | undefined
   readonly random?: () => number
 }
 
@@ -42,10 +44,14 @@ class LeaseTooShort extends Error {
   override readonly name = 'LeaseTooShort'
 }
 
-export function createDelivery({ sender, topics, log, sendTimeoutMs, random = Math.random }: DeliveryOptions): Delivery {
+export function createDelivery({ sender, topics, log, sendTimeoutMs, prepare, random = Math.random }: DeliveryOptions): Delivery {
   const rests = new Map<EventStream, { untilMs: number; failures: number }>()
 
+  let prepared = prepare === undefined
+
   const send = async (records: readonly EventRecord[], lease: Lease, signal: AbortSignal) => {
+    if (!prepared) await prepare?.()
+    prepared = true
     await sender.ready()
     // Right before the send, and by a clock that runs on while a process is stopped: whoever lost the lease meanwhile stays silent.
     if (signal.aborted || lease.msLeft() <= sendTimeoutMs) throw new LeaseTooShort()

@@ -104,10 +104,16 @@ export function attributesOf(row: EventRow) {
  * @param recordedTime when it is sent: whoever reads it can compute how long it took
  */
 export function recordOf(row: EventRow, topic: string, recordedTime: Date): EventRecord {
-  const filled = Object.entries({ ...attributesOf(row), recordedtime: recordedTime.toISOString() }).filter(([, value]) => value !== '')
-  const event = new CloudEvent({ ...Object.fromEntries(filled), data: row.payload as string })
-  const message = Kafka.binary(event as unknown as KafkaEvent<string>)
-  // The binding leaves undefined headers, at which the client throws, and one that binary mode says as content-type.
-  const headers = Object.entries(message.headers).filter(([name, value]) => typeof value === 'string' && name !== 'ce_datacontenttype')
-  return { topic, key: row.tenant_id, value: row.payload as string, headers: Object.fromEntries(headers) as Record<string, string> }
+  const value = row.payload as string
+  const attributes: Record<string, string> = attributesOf(row)
+  const filled: Record<string, string> = { data: value, recordedtime: recordedTime.toISOString() }
+  for (const name in attributes) if (attributes[name] !== '') filled[name] = attributes[name]!
+  const message = Kafka.binary(new CloudEvent(filled) as unknown as KafkaEvent<string>)
+  // The binding leaves undefined headers, at which the client throws, and one that binary mode says as content-type. Its value is what we gave it,
+  // text, which would be stringified twice.
+  const headers: Record<string, string> = {}
+  for (const [name, header] of Object.entries(message.headers)) {
+    if (typeof header === 'string' && name !== 'ce_datacontenttype') headers[name] = header
+  }
+  return { topic, key: row.tenant_id, value, headers }
 }

@@ -20,6 +20,8 @@ export interface RelayOptions {
   readonly sendTimeoutMs?: number
   /** Events of a batch, at most. */
   readonly batchMax?: number
+  /** Runs before the first send, again until it succeeds. */
+  readonly prepare?: () => Promise<unknown>
   readonly random?: () => number
 }
 

@@ -21,8 +21,13 @@ export function topicsOf(prefix: string): Topics {
   return { byStream, replay, all: [...Object.values(byStream), replay, ...deadLetters] }
 }
 
+/** Somebody must make them first. */
+export class TopicsMissing extends Error {
+  override readonly name = 'TopicsMissing'
+}
+
 /**
- * Makes the topics that are missing (`create`: development), or throws an error that names them.
+ * Makes the topics that are missing (`create`: development), or throws TopicsMissing, which names them.
  * @returns the topics that were made
  */
 export async function ensureTopics(
@@ -34,10 +39,9 @@ export async function ensureTopics(
   const there = new Set(await admin.listTopics())
   const missing = all.filter((topic) => !there.has(topic))
   if (missing.length === 0) return []
-  if (!create)
-    throw new Error(
-      `Kafka lacks ${missing.length} of this service's topics: ${missing.join(', ')}. Create them, each with ${partitions} partitions.`,
-    )
+  if (!create) {
+    throw new TopicsMissing(`Kafka lacks ${missing.length} topics: ${missing.join(', ')}; create them, each with ${partitions} partitions`)
+  }
   await admin.createTopics(missing, partitions)
   return missing
 }

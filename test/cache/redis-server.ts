@@ -11,16 +11,17 @@ export interface RedisServer {
   stop(): Promise<void>
 }
 
-/** Whether there is a `redis-server` on the PATH; says so loudly where not. */
-export const haveRedis: boolean = (() => {
+/** On the PATH, or where the global set-up put the one that it fetched. */
+const binary: string | undefined = ['redis-server', `.cache/redis-${process.platform}-${process.arch}/redis-server`].find((file) => {
   try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' })
+    execFileSync(file, ['--version'], { stdio: 'ignore' })
     return true
   } catch {
-    console.warn('NO REDIS-SERVER on the PATH: the tests of the cache that need one are skipped (Debian: apt-get install redis-server)')
     return false
   }
-})()
+})
+export const haveRedis = binary !== undefined
+if (!haveRedis) console.warn('NO REDIS-SERVER: the tests of the cache that need one are skipped (Debian: apt-get install redis-server)')
 
 /** A Redis of this test's own, in memory alone. */
 export async function startRedis(...args: string[]): Promise<RedisServer> {
@@ -29,7 +30,7 @@ export async function startRedis(...args: string[]): Promise<RedisServer> {
   let child: ChildProcess
   const start = async () => {
     child = spawn(
-      'redis-server',
+      binary ?? 'redis-server',
       ['--port', tls ? '0' : String(port), '--bind', '127.0.0.1', '-127.0.0.2', '--save', '', '--appendonly', 'no', ...args],
       { stdio: 'ignore' },
     )

@@ -98,7 +98,7 @@ it('PEM files are read, or named', () => {
     const ca = join(folder, 'ca.pem')
     writeFileSync(ca, '-----BEGIN CERTIFICATE-----\n')
     writeFileSync(join(folder, 'x'), 'x')
-    expect(readPems({ ca })).toEqual({ ca: '-----BEGIN CERTIFICATE-----\n' })
+    expect(readPems({ ca })).toEqual({ ca: '-----BEGIN CERTIFICATE-----\n', rejectUnauthorized: true })
     expect(() => readPems({ ca, key: join(folder, 'none') })).toThrow(`${join(folder, 'none')} cannot be read: ENOENT`)
     expect(() => readPems({ ca: join(folder, 'x') })).toThrow('is no PEM file')
   } finally {

@@ -60,7 +60,9 @@ const sources: Record<Kind, Source> = {
 export async function startServices(): Promise<Services> {
   const required = readRequired()
   const docker = dockerAnswers()
-  const kinds = Object.keys(sources) as Kind[]
+  // TEST_SERVICES=postgres: only these, for whoever is writing a test; what REQUIRE_SERVICES names is started all the same.
+  const wanted = process.env.TEST_SERVICES?.split(',')
+  const kinds = (Object.keys(sources) as Kind[]).filter((kind) => !wanted || wanted.includes(kind) || required.includes(kind))
   const outcomes = await Promise.allSettled(kinds.map((kind) => startOne(kind, docker)))
   const started: Partial<Record<Kind, Started>> = {}
   const lines: string[] = []
@@ -73,7 +75,7 @@ export async function startServices(): Promise<Services> {
       continue
     }
     const { name, variable } = sources[kind]
-    const line = `NO ${name}: ${reasonOf(outcome.reason)}; or set ${variable}`
+    const line = `NO ${name}: ${reasonOf(outcome.reason)}${process.env[variable] ? '' : `; or set ${variable}`}`
     lines.push(line)
     if (required.includes(kind) || process.env[variable]) failures.push(line)
     else console.warn(`\n!!! ${line}\n!!! The tests that need ${name} are skipped.\n`)

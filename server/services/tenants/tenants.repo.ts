@@ -1,4 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
+import type pg from 'pg'
+import { flight } from '../../db/flight.js'
+import { statement } from '../../db/statement.js'
 import type { PlatformTx } from '../../db/tx.js'
 import { Fault } from '../../rpc/fault.js'
 import type { SlugHolder, TenantFilter, TenantPosition } from './tenants.rules.js'
@@ -125,4 +129,11 @@ export async function listTenants(tx: PlatformTx, filter: TenantFilter, after: T
       .orderBy('t.id', way)
       .limit(limit + 1),
   )
+}
+
+/** The name itself, or with an ending that makes it free; belongs to no call. */
+export async function freeSlugLike(pool: pg.Pool, name: string): Promise<string> {
+  const names = [name, ...Array.from({ length: 8 }, () => `${name}-${randomUUID().slice(0, 6)}`)]
+  const [taken] = await flight(pool, 'platform_app', [statement('select slug from platform.tenants where slug = any ($1)', [names])])
+  return names.find((each) => !taken?.rows.some(({ slug }) => slug === each)) ?? name
 }

@@ -1,0 +1,106 @@
+-- Every query of the repos, made by a test (npm test -- -u); {s} is a tenant's schema.
+
+-- jobs: advance
+insert into platform.relay_positions as p (tenant_id, stream, sent) select a.tenant_id, a.stream, a.sent from unnest($4::text[], $5::text[], $6::bigint[]) a(tenant_id, stream, sent) where exists (select from platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint) order by a.tenant_id, a.stream on conflict (tenant_id, stream) do update set sent = greatest(p.sent, excluded.sent) returning tenant_id;
+
+-- jobs: countWeeksAhead
+select lib.event_weeks_ahead() as ahead;
+
+-- jobs: dropWeeks
+select lib.drop_event_partitions($1::integer) as dropped;
+
+-- jobs: findPending
+select distinct c.tenant_id from platform.tenant_counters c cross join lateral (values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last) left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream where s.stream = any ($1::text[]) and s.last > 0 and s.last > coalesce(p.sent, 0);
+
+-- jobs: makeWeeks
+select lib.make_event_partitions($1::integer) as made;
+
+-- jobs: park
+insert into platform.dead_letters (tenant_id, stream, sequence, event_id, type, reason) select d.* from unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[]) d where exists (select from platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint) on conflict (tenant_id, stream, sequence) do nothing;
+
+-- jobs: readCounters
+select tenant_id, domain_sequence, access_revision, session_epoch from platform.tenant_counters where tenant_id = any ($1::text[]);
+
+-- jobs: readPending
+select b.tenant_id, b.stream, b.sent, b.last, b.sequence, to_char(b.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, b.id, b.type, b.subject, b.traceparent, b.correlation_id, b.causation_id, b.upto > $4::bigint as over, case when b.bytes <= 900000 and b.upto <= $4::bigint then b.payload end as payload from ( select q.nth, q.tenant_id, q.stream, q.sent, q.last, e.sequence, e.time, e.id, e.type, e.subject, e.payload, e.traceparent, e.correlation_id, e.causation_id, octet_length(e.payload) as bytes, sum(case when octet_length(e.payload) <= 900000 then octet_length(e.payload) else 0 end + 1000) over (order by q.nth, q.stream, e.sequence) as upto from ( select n.nth, c.tenant_id, s.stream, s.last, coalesce(p.sent, 0) as sent from unnest($2::text[]) with ordinality n(tenant_id, nth) join platform.tenant_counters c on c.tenant_id = n.tenant_id cross join lateral (values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last) left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream where s.stream = any ($1::text[]) and s.last > 0 and s.last > coalesce(p.sent, 0) ) q cross join lateral ( select * from platform.events e where e.tenant_id = q.tenant_id and e.stream = q.stream and e.sequence > q.sent order by e.sequence limit $3::integer ) e ) b order by b.nth, b.stream, b.sequence;
+
+-- jobs: releaseLeases
+update platform.leases set expire_time = '-infinity' where name = any ($1::text[]) and holder = $2;
+
+-- jobs: takeLeases
+insert into platform.leases as l (name, holder, epoch, expire_time) select n.name, $2, 1, now() + $3::integer * interval '1 millisecond' from unnest($1::text[]) n(name) order by n.name on conflict (name) do update set holder = excluded.holder, expire_time = excluded.expire_time, epoch = l.epoch + case when l.holder = excluded.holder and l.expire_time > now() then 0 else 1 end where l.holder = excluded.holder or l.expire_time <= now() returning l.name, l.epoch;
+
+-- tenants: findTenantBySlug
+/* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" where "t"."slug" = $1;
+
+-- tenants: freeSlugLike
+select slug from platform.tenants where slug = any ($1);
+
+-- tenants: insertTenant
+/* as platform_app */ with w as (insert into "platform"."tenants" ("id", "slug", "display_name", "plan", "region", "labels", "billing_email", "security_email", "create_time", "update_time") values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict ("slug") do nothing returning 1) select lib.require_rows((select count(*) from w), $11);
+
+-- tenants: listTenants
+/* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision", "t"."create_time"::text as "at" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" order by "t"."create_time" desc, "t"."id" desc limit $1;
+/* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision", "t"."create_time"::text as "at" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" where "t"."state" = $1 and "t"."plan" = $2 and "t"."region" = $3 and "t"."labels" ? $4 and ("t"."create_time", "t"."id") > ($5::timestamptz, $6) order by "t"."create_time" asc, "t"."id" asc limit $7;
+/* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision", "t"."create_time"::text as "at" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" where "t"."delete_time" is null and "t"."labels" @> $1 and "t"."create_time" > $2 and "t"."create_time" < $3 and ("t"."slug", "t"."id") > ($4, $5) order by "t"."slug" asc, "t"."id" asc limit $6;
+
+-- tenants: lockTenant
+/* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" where "t"."id" = $1 for no key update of "t";
+
+-- tenants: readTenant
+/* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" where "t"."id" = $1;
+
+-- tenants: slugHolder
+/* as platform_app */ select "id", "state" from "platform"."tenants" where "slug" = $1;
+/* as platform_app */ select "reason" from "platform"."reserved_slugs" where "slug" = $1;
+
+-- tenants: updateTenant
+/* as platform_app */ with w as (update "platform"."tenants" set "display_name" = $1, "plan" = $2, "labels" = $3, "billing_email" = $4, "security_email" = $5, "purge_hold" = $6, "suspend_reason" = $7, "row_version" = $8, "update_time" = $9, "suspend_time" = $10, "delete_time" = $11, "purge_time" = $12 where "id" = $13 returning 1) select lib.require_rows((select count(*) from w), $14);
+
+-- roles: insertRoles
+/* as {s} */ with w as (insert into "{s}"."roles" ("key", "display_name", "description", "permissions", "system", "template_version", "create_time", "update_time") values ($1, $2, $3, $4, $5, $6, $7, $8), ($9, $10, $11, $12, $13, $14, $15, $16), ($17, $18, $19, $20, $21, $22, $23, $24) returning 1) select lib.require_rows((select count(*) from w), $25);
+
+-- invitations: insertInvitation
+/* as {s} */ with w as (insert into "{s}"."invitations" ("id", "email", "role_keys", "owner", "invited_by", "create_time", "expire_time") values ($1, $2, $3, $4, $5, $6, $7) returning 1) select lib.require_rows((select count(*) from w), $8);
+
+-- platform-accounts: findBootstrapKey
+select k.id, k.platform_service_account_id as account_id, k.secret_hash, a.key_valid as valid, a.scopes from platform.platform_api_keys k cross join lateral platform.access(k.id, '', $2) a where k.bootstrap = $1;
+
+-- platform-accounts: findPlatformKey
+select k.id, k.platform_service_account_id as account_id, k.secret_hash, a.key_valid as valid, a.scopes from platform.platform_api_keys k cross join lateral platform.access(k.id, '', $2) a where k.id = $1;
+
+-- platform-accounts: insertFirstKey
+select from platform.tenant_counters where tenant_id = 'platform' for no key update;
+insert into platform.platform_service_accounts (id, display_name, permissions) select $1, 'bootstrap', '{*}' where not exists (select from platform.platform_api_keys where bootstrap);
+insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, bootstrap) select $2, $1, 'bootstrap', $3, '{*}', true where not exists (select from platform.platform_api_keys where bootstrap);
+insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where exists (select from platform.platform_api_keys where id = $1);
+update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit) where tenant_id = 'platform';
+select secret_hash from platform.platform_api_keys where bootstrap;
+
+-- platform-accounts: insertPlatformKey
+insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, $2, $3);
+insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, expire_time) values ($2, $1, $3, $4, $5, $6);
+
+-- platform-accounts: insertRecoveredKey
+select from platform.tenant_counters where tenant_id = 'platform' for no key update;
+insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, 'recovered', $2);
+insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, expire_time) values ($2, $1, 'recovered', $3, $4, now() + $5 * interval '1 day');
+insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where $1::text is not null;
+update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit) where tenant_id = 'platform';
+
+-- platform-accounts: revokePlatformKey
+update platform.platform_api_keys set revoke_time = now() where id = $1 and revoke_time is null;
+update platform.tenant_counters set access_revision = access_revision + 1 where tenant_id = 'platform';
+
+-- events: readEvents
+/* as platform_app */  select b.last_sequence, b.oldest_sequence, e.tenant_id, e.stream, e.sequence, e.id, e.type, e.subject, e.traceparent, e.correlation_id, e.causation_id, to_char(e.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, e.over, case when e.bytes <= $1::integer and not e.over then e.payload end as payload from ( select c.tenant_id, c.domain_sequence as last_sequence, coalesce( (select o.sequence from platform.events o where o.tenant_id = c.tenant_id and o.stream = 'domain' order by o.sequence limit 1), c.domain_sequence + 1) as oldest_sequence from platform.tenant_counters c where c.tenant_id = $2 ) b left join lateral ( select f.*, octet_length(f.payload) as bytes, row_number() over up > 1 and sum(case when octet_length(f.payload) <= $3::integer then octet_length(f.payload) else 0 end + $4::integer) over up > $5::bigint as over from ( select * from platform.events d where d.tenant_id = b.tenant_id and d.stream = 'domain' and d.sequence > coalesce($6::bigint, b.oldest_sequence - 1) and d.sequence <= coalesce($7::bigint, b.oldest_sequence - 1) + $8::integer and ($9::text = '' or d.type = $10::text) order by d.sequence limit $11::integer ) f window up as (order by f.sequence) ) e on true order by e.sequence;
+/* as platform_app */  select b.last_sequence, b.oldest_sequence, e.tenant_id, e.stream, e.sequence, e.id, e.type, e.subject, e.traceparent, e.correlation_id, e.causation_id, to_char(e.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, e.over, case when e.bytes <= $1::integer and not e.over then e.payload end as payload from ( select c.tenant_id, c.domain_sequence as last_sequence, coalesce( (select o.sequence from platform.events o where o.tenant_id = c.tenant_id and o.stream = 'domain' order by o.sequence limit 1), c.domain_sequence + 1) as oldest_sequence from platform.tenant_counters c where c.tenant_id = $2 ) b left join lateral ( select f.*, octet_length(f.payload) as bytes, row_number() over up > 1 and sum(case when octet_length(f.payload) <= $3::integer then octet_length(f.payload) else 0 end + $4::integer) over up > $5::bigint as over from ( select * from platform.events d where d.tenant_id = b.tenant_id and d.stream = 'domain' and d.sequence > coalesce($6::bigint, b.oldest_sequence - 1) and d.sequence <= coalesce($7::bigint, b.oldest_sequence - 1) + $8::integer and ($9::text = '' or d.type = $10::text) order by d.sequence limit $11::integer ) f window up as (order by f.sequence) ) e on true order by e.sequence;
+
+-- the closing flight of a tenant
+/* as platform_app */ select platform.publish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+/* as {s} */ with w as (update {s}.tenant_state set access_revision = access_revision + $1, session_epoch = session_epoch + $2 returning 1) select lib.require_rows((select count(*) from w), $3);
+/* as {s} */ insert into {s}.audit_entries (audit_seq, time, entry) select coalesce((select max(audit_seq) from {s}.audit_entries), 0) + a.nth, clock_timestamp() + $2::interval, a.entry from unnest($1::text[]) with ordinality a(entry, nth);
+
+-- the closing flight of the platform
+/* as platform_app */ select platform.publish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+/* as platform_app */ insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + a.nth, clock_timestamp() + $2::interval, a.entry from unnest($1::text[]) with ordinality a(entry, nth);

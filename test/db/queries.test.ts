@@ -1,0 +1,223 @@
+import { randomUUID } from 'node:crypto'
+import type pg from 'pg'
+import { afterAll, expect, it } from 'vitest'
+import { builder } from '../../server/db/builder.js'
+import type { AccessRow, DbCall } from '../../server/db/call.js'
+import { closingStatements } from '../../server/db/closing.js'
+import { connectOnce } from '../../server/db/connect.js'
+import { schemaOf } from '../../server/db/in-tenant.js'
+import { expecting, mustFind, type Statement, statement } from '../../server/db/statement.js'
+import type { PlatformTables, TenantTables } from '../../server/db/tables.js'
+import type { TenantTx } from '../../server/db/tx.js'
+import * as leases from '../../server/jobs/leases.repo.js'
+import * as partitions from '../../server/outbox/event-partitions.repo.js'
+import * as poll from '../../server/outbox/poll.repo.js'
+import * as relay from '../../server/outbox/relay.repo.js'
+import * as events from '../../server/services/events/events.repo.js'
+import * as invitations from '../../server/services/invitations/invitations.repo.js'
+import * as accounts from '../../server/services/platform-accounts/platform-accounts.repo.js'
+import * as roles from '../../server/services/roles/roles.repo.js'
+import { defaultRoles } from '../../server/services/roles/roles.rules.js'
+import * as tenants from '../../server/services/tenants/tenants.repo.js'
+import { newTenantRow } from '../../server/services/tenants/tenants.rules.js'
+import { onboard, theClients, theServer } from '../support/rpc.js'
+
+/** A sample call of every function of a repo: a forgotten one does not compile. */
+type Samples<R> = {
+  readonly [K in keyof R as R[K] extends (...args: never[]) => unknown ? K : never]: (tx: TenantTx, pool: pg.Pool) => unknown
+}
+
+const now = new Date('2026-01-01T00:00:00Z')
+const clients = theClients()
+afterAll(() => clients.close())
+
+const isStatement = (made: unknown): made is Statement => typeof made === 'object' && made !== null && 'text' in made
+
+function recorder(tenantId: string, sent: Statement[]) {
+  const owner = Symbol('sample')
+  const run = async (query: Statement) => {
+    sent.push(query)
+    return { rows: [], rowCount: 0 } as unknown as pg.QueryResult
+  }
+  const compiled = (query: unknown): Statement => {
+    const { sql, parameters, role } = (
+      typeof (query as { compile?: unknown }).compile === 'function' ? (query as { compile(): unknown }).compile() : query
+    ) as {
+      sql: string
+      parameters: unknown[]
+      role?: string
+    }
+    return statement(sql, parameters, role)
+  }
+  const schema = schemaOf(tenantId)
+  const tx = {
+    call: { principal: { id: 'psa', type: 'platform-service-account', keyId: 'pky' } } as DbCall,
+    tenantId,
+    tenant: builder<TenantTables>(schema, schema, owner, run),
+    platform: builder<PlatformTables>('platform', 'platform_app', owner, run),
+    now: Promise.resolve(now),
+    access: Promise.resolve({ access_revision: '0', session_epoch: '0', platform_revision: '0' } as AccessRow),
+    last: async (query: unknown) => (await run(compiled(query))).rows,
+    later: (query: unknown, rows?: number) => void sent.push(rows === undefined ? compiled(query) : expecting(compiled(query), rows)),
+    guard: (query: unknown) => void sent.push(mustFind(compiled(query))),
+    emit: () => {},
+    audit: () => {},
+    invalidate: () => {},
+  } as unknown as TenantTx
+  // What a repo sends outside of calls goes through `flight`: a client that records.
+  const client = {
+    connection: { stream: { cork() {}, uncork() {}, destroyed: false } },
+    getTransactionStatus: () => 'I',
+    release() {},
+    async query({ text, values }: { text: string; values: unknown[] }) {
+      if (!/^(begin|commit|set local)/.test(text)) sent.push({ role: undefined, text, values })
+      return { command: text === 'commit' ? 'COMMIT' : '', rows: [{}] }
+    },
+  }
+  return { tx, pool: { connect: async () => client } as unknown as pg.Pool }
+}
+
+it('queries.sql is every query of the repos; each names its schema and can be prepared', async () => {
+  const tenant = await onboard(clients)
+  const row = newTenantRow(
+    {
+      id: tenant.id,
+      slug: 'acme',
+      display_name: 'Acme',
+      plan: 'standard',
+      region: 'default',
+      labels: {},
+      billing_email: null,
+      security_email: null,
+    },
+    now,
+    1,
+  )
+  const filter = {
+    state: undefined,
+    plan: '',
+    region: '',
+    labelKey: '',
+    labelValue: '',
+    afterCreateTime: undefined,
+    beforeCreateTime: undefined,
+    showDeleted: true,
+  }
+  const key = { accountId: 'psa', keyId: 'pky', secretHash: Buffer.alloc(32), audit: '{}' }
+  const tenantSamples: Samples<typeof tenants> = {
+    readTenant: (tx) => tenants.readTenant(tx),
+    lockTenant: (tx) => tenants.lockTenant(tx),
+    findTenantBySlug: (tx) => tenants.findTenantBySlug(tx, 'acme'),
+    slugHolder: (tx) => tenants.slugHolder(tx, 'acme'),
+    insertTenant: (tx) => tenants.insertTenant(tx, row),
+    updateTenant: (tx) => tenants.updateTenant(tx, row),
+    listTenants: async (tx) => {
+      const at = { at: '2026-01-01', slug: 'acme', id: tenant.id }
+      await tenants.listTenants(tx, { ...filter, order: 'create_time_desc' }, undefined, 50)
+      await tenants.listTenants(tx, { ...filter, order: 'create_time_asc', state: 'ACTIVE', plan: 'p', region: 'r', labelKey: 'k' }, at, 50)
+      const between = { afterCreateTime: now, beforeCreateTime: now, labelKey: 'k', labelValue: 'v', showDeleted: false }
+      await tenants.listTenants(tx, { ...filter, ...between, order: 'slug_asc' }, at, 50)
+    },
+    freeSlugLike: (_, pool) => tenants.freeSlugLike(pool, 'acme'),
+  }
+  const roleSamples: Samples<typeof roles> = { insertRoles: (tx) => roles.insertRoles(tx, defaultRoles(now)) }
+  const invitationSamples: Samples<typeof invitations> = {
+    insertInvitation: (tx) =>
+      invitations.insertInvitation(tx, {
+        id: 'inv',
+        email: 'a@b.example',
+        role_keys: ['r'],
+        owner: true,
+        invited_by: 'psa',
+        create_time: now,
+        expire_time: now,
+      }),
+  }
+  const accountSamples: Samples<typeof accounts> = {
+    findPlatformKey: (_, pool) => accounts.findPlatformKey(pool, 'pky', '0 milliseconds'),
+    findBootstrapKey: (_, pool) => accounts.findBootstrapKey(pool, '0 milliseconds'),
+    insertFirstKey: (_, pool) => accounts.insertFirstKey(pool, key),
+    insertRecoveredKey: (_, pool) => accounts.insertRecoveredKey(pool, { ...key, scopes: ['a-b'], goodForDays: 90 }),
+    insertPlatformKey: (_, pool) => accounts.insertPlatformKey(pool, { ...key, displayName: 'd', scopes: ['a-b'], expireTime: null }),
+    revokePlatformKey: (_, pool) => accounts.revokePlatformKey(pool, 'pky'),
+  }
+  const eventSamples: Samples<typeof events> = {
+    readEvents: async (tx) => {
+      await events.readEvents(tx, { after: null, type: '', limit: 50 })
+      await events.readEvents(tx, { after: '7', type: 't', limit: 50 })
+    },
+  }
+  const lease = { name: 'relay', holder: 'h', epoch: '1', msLeft: () => 1000 }
+  const jobSamples: Samples<typeof leases & typeof partitions & typeof poll & typeof relay> = {
+    takeLeases: () => leases.takeLeases(['relay'], 'h', 3000),
+    releaseLeases: () => leases.releaseLeases(['relay'], 'h'),
+    makeWeeks: () => partitions.makeWeeks(4),
+    dropWeeks: () => partitions.dropWeeks(30),
+    countWeeksAhead: () => partitions.countWeeksAhead(),
+    readCounters: () => poll.readCounters([tenant.id]),
+    findPending: () => relay.findPending(['domain']),
+    readPending: () => relay.readPending(['domain'], [tenant.id], 10, 1000),
+    advance: () => relay.advance(lease, [{ tenantId: tenant.id, stream: 'domain', sequence: 1n }]),
+    park: () => relay.park(lease, []),
+  }
+  const rooms = {
+    jobs: jobSamples,
+    tenants: tenantSamples,
+    roles: roleSamples,
+    invitations: invitationSamples,
+    'platform-accounts': accountSamples,
+    events: eventSamples,
+  }
+  const pages: string[] = []
+  const all: Statement[] = []
+  const add = (title: string, sent: readonly Statement[]) => {
+    all.push(...sent)
+    pages.push(
+      [`-- ${title}`, ...sent.map(({ role, text }) => `${role ? `/* as ${role} */ ` : ''}${text.replaceAll(/\s+/g, ' ')};`)].join('\n'),
+    )
+  }
+  for (const [room, samples] of Object.entries(rooms)) {
+    for (const [name, sample] of Object.entries(samples).sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const sent: Statement[] = []
+      const { tx, pool } = recorder(tenant.id, sent)
+      const made = await Promise.resolve(sample(tx, pool)).catch(() => {}) // no row: NOT_FOUND
+      if (isStatement(made)) sent.push(made)
+      expect(sent.length, name).toBeGreaterThan(0)
+      add(`${room}: ${name}`, sent)
+    }
+  }
+  const access = { access_revision: '0', session_epoch: '0', platform_revision: '0' } as AccessRow
+  const principal = { id: 'psa', type: 'platform-service-account', keyId: 'pky' }
+  const call = { principal, method: 'm', traceparent: '', requestId: randomUUID(), claim: undefined } as unknown as DbCall
+  const work = {
+    call,
+    access,
+    answer: undefined,
+    clockShift: '0 milliseconds',
+    writes: [],
+    guards: [],
+    events: [],
+    audits: ['{}'],
+    moved: [1, 0] as const,
+  }
+  add(
+    'the closing flight of a tenant',
+    closingStatements({ ...work, binding: { tenantId: tenant.id, schema: schemaOf(tenant.id), making: [] } }),
+  )
+  add(
+    'the closing flight of the platform',
+    closingStatements({ ...work, binding: { tenantId: 'platform', schema: undefined, making: [] } }),
+  )
+
+  const client = await connectOnce(theServer().superuserUrl)
+  try {
+    await client.query('set search_path = pg_catalog, pg_temp')
+    for (const [i, { text }] of all.entries()) await client.query(`prepare q${i} as ${text}`)
+  } finally {
+    await client.end()
+  }
+  const page = pages.join('\n\n').replaceAll(schemaOf(tenant.id), '{s}')
+  await expect(`-- Every query of the repos, made by a test (npm test -- -u); {s} is a tenant's schema.\n\n${page}\n`).toMatchFileSnapshot(
+    '../../server/db/queries.sql',
+  )
+})
