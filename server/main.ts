@@ -2,11 +2,13 @@ import { userInfo } from 'node:os'
 import { ConfigError, readConfig } from './config.js'
 import { SetupMissing } from './db/logins.js'
 import { migrateAs } from './db/migrate.command.js'
-import { readPems } from './keys/pem-files.js'
+import { isAbsorbed } from './db/rejections.js'
+import { PemError, readPems } from './keys/pem-files.js'
 import { serve } from './serve.command.js'
 import { recoverPlatformKey } from './services/platform-accounts/recover-platform-key.command.js'
+import { createLog } from './telemetry/log.js'
 
-/** Twice the drain, and still below what supervisors give before they kill. */
+/** A drain that takes longer is cut; supervisors kill after 30 s. */
 const stopWithinMs = 25_000
 
 const print = (text: string) => void process.stdout.write(text)
@@ -36,7 +38,9 @@ async function main(command: string): Promise<void> {
 }
 
 async function runServer(): Promise<void> {
-  const { started, stop } = serve(readConfig('serve'), print)
+  const config = readConfig('serve')
+  const log = createLog(config.logLevel)
+  const { started, stop } = serve(config, log, print)
   let exiting = false
   const end = (code: number) => {
     if (exiting) return
@@ -51,11 +55,13 @@ async function runServer(): Promise<void> {
   process.on('SIGTERM', () => end(0))
   process.on('SIGINT', () => end(0))
   const lastResort = (err: unknown) => {
-    complain(`unexpected: ${err instanceof Error ? err.stack : String(err)}`)
+    log.error({ err }, 'unexpected: this process ends')
     end(1)
   }
   process.on('uncaughtException', lastResort)
-  process.on('unhandledRejection', lastResort)
+  process.on('unhandledRejection', (err) => {
+    if (!isAbsorbed(err)) lastResort(err)
+  })
   await started.catch(async (err) => {
     await stop()
     throw err
@@ -66,5 +72,5 @@ main(process.argv[2] ?? 'serve').catch((err) => {
   if (err instanceof SetupMissing)
     complain(`${err.message}\n\nA superuser runs this once, in the service's database, with passwords put in:\n\n${err.sql}`)
   else complain(err instanceof ConfigError ? err.message : `customer-management: ${err instanceof Error ? err.message : String(err)}`)
-  process.exit(err instanceof ConfigError ? 78 : 1)
+  process.exit(err instanceof ConfigError || err instanceof PemError ? 78 : 1)
 })

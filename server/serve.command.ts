@@ -3,31 +3,30 @@ import { type App, createApp, type Settings } from './app.js'
 import type { Config } from './config.js'
 import { migrateAs } from './db/migrate.command.js'
 import { banner } from './dev/banner.js'
-import { type EmbeddedDatabase, startEmbeddedDatabase } from './dev/embedded.js'
+import { startEmbeddedDatabase } from './dev/embedded.js'
 import { keptSecret } from './dev/kept-secret.js'
+import { startRedisOfPath } from './dev/redis.js'
 import { readPems } from './keys/pem-files.js'
 import { makeRingKey, parseRingKeys } from './keys/ring.js'
 import { makePlatformKey } from './services/platform-accounts/first-key.rules.js'
-import { createLog } from './telemetry/log.js'
-
-export interface Serving {
-  stop(): Promise<void>
-}
+import type { Log } from './telemetry/log.js'
 
 export const packageVersion = (): string => JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
 
 /** Starts the service and says so; what is missing in development is made up. `stop` may be called while it starts. */
-export function serve(config: Config, print: (text: string) => void): { readonly started: Promise<void>; stop(): Promise<void> } {
+export function serve(config: Config, log: Log, print: (text: string) => void): { readonly started: Promise<void>; stop(): Promise<void> } {
   const startedAt = performance.now()
-  const log = createLog(config.logLevel)
-  let embedded: EmbeddedDatabase | undefined
+  const stops: (() => Promise<void>)[] = []
   let app: App | undefined
   let stopping: Promise<void> | undefined
   let aborted = false
   const begin = async () => {
-    const { database } = config
-    if (database.url === undefined) embedded = await startEmbeddedDatabase(config.dataDir, (line) => log.warn({}, line))
+    const { database, production, dataDir } = config
+    const embedded = database.url === undefined ? await startEmbeddedDatabase(dataDir, (line) => log.warn({}, line)) : undefined
+    if (embedded) stops.push(() => embedded.stop())
     if (aborted) return
+    const ownRedis = config.redis.url === undefined && !production ? await startRedisOfPath() : undefined
+    if (ownRedis) stops.push(() => ownRedis.stop())
     const urls = embedded?.urls ?? {
       app: database.url ?? '',
       relay: database.relayUrl ?? '',
@@ -35,26 +34,29 @@ export function serve(config: Config, print: (text: string) => void): { readonly
       migrator: database.migratorUrl,
     }
     const { migrator } = urls
-    if (!config.production && migrator !== undefined) {
+    if (!production && migrator !== undefined) {
       await migrateAs({ ...urls, migrator }, database.tls && readPems(database.tls), (line) => log.info({}, line))
     }
     if (aborted) return
     const settings: Settings = {
       ...config,
       database: { ...database, url: urls.app, relayUrl: urls.relay, retentionUrl: urls.retention },
-      keyEncryptionKeys: config.keyEncryptionKeys ?? parseRingKeys(await keptSecret(config.dataDir, 'key-encryption-keys', makeRingKey)),
-      bootstrapApiKey: config.bootstrapApiKey ?? (await keptSecret(config.dataDir, 'bootstrap-key', makePlatformKey)),
+      redis: { ...config.redis, url: config.redis.url ?? ownRedis?.url },
+      keyEncryptionKeys: config.keyEncryptionKeys ?? parseRingKeys(await keptSecret(dataDir, 'key-encryption-keys', makeRingKey)),
+      bootstrapApiKey: config.bootstrapApiKey ?? (await keptSecret(dataDir, 'bootstrap-key', makePlatformKey)),
     }
     app = createApp(settings, { log, version: packageVersion() })
-    const { hosts, grpcPort, httpPort, redis, freeSlug } = await app.start()
+    const { hosts, grpcPort, httpPort, freeSlug } = await app.start()
+    const startedInMs = performance.now() - startedAt
+    if (production) return log.info({ hosts, grpc_port: grpcPort, http_port: httpPort, started_in_ms: Math.round(startedInMs) }, 'ready')
     print(
       banner({
-        production: config.production,
-        postgres: embedded ? `15 from npm, ${embedded.how}` : 'by DATABASE_URL',
-        redis: redis === 'redis' ? 'by REDIS_URL' : 'in memory (set REDIS_URL for a real one)',
-        kafka: config.kafka.brokers
-          ? `${config.kafka.brokers.join(', ')}`
-          : 'none: the relay rests, events are read by ListEvents and WatchEvents',
+        production,
+        postgres: embedded?.how ?? 'by DATABASE_URL',
+        redis: config.redis.url
+          ? 'by REDIS_URL'
+          : (ownRedis?.how ?? 'none: kept in memory (put redis-server on the PATH, or set REDIS_URL)'),
+        kafka: config.kafka.brokers?.join(', ') ?? 'none: the relay rests, events are read by ListEvents and WatchEvents',
         hosts,
         grpcPort,
         grpcTls: config.grpcTls !== undefined,
@@ -62,7 +64,7 @@ export function serve(config: Config, print: (text: string) => void): { readonly
         bootstrapKey: settings.bootstrapApiKey,
         freeSlug,
         reflection: config.reflection,
-        startedInMs: performance.now() - startedAt,
+        startedInMs,
       }),
     )
   }
@@ -72,7 +74,7 @@ export function serve(config: Config, print: (text: string) => void): { readonly
     await app?.stop()
     await started.catch(() => {})
     await app?.stop()
-    await embedded?.stop()
+    for (const end of stops.reverse()) await end()
   }
   return {
     started,

@@ -52,7 +52,8 @@ export function closingStatements(work: Work): Statement[] {
 function publication({ call, binding, access, answer, clockShift, events, audits, moved }: Work): Statement {
   const { claim, principal } = call
   const isNew = binding.making.length > 0
-  const seen = isNew ? [0, 0] : binding.schema ? [access.access_revision, access.session_epoch] : [access.platform_revision, 0]
+  // of the platform's own work `platform_seen` is the whole guard
+  const seen = isNew ? [0, 0] : binding.schema ? [access.access_revision, access.session_epoch] : null
   return statement(
     'select platform.publish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)',
     [

@@ -6,6 +6,15 @@ export class RunAnew extends Error {
   override readonly name = 'RunAnew'
 }
 
+/** The stored answer of an earlier run of the same request. */
+export class Replay extends Error {
+  readonly answer: Uint8Array
+  constructor(answer: Uint8Array) {
+    super('answered before')
+    this.answer = answer
+  }
+}
+
 /** Lost at COMMIT without a claim: nobody can tell whether it happened, so it must not run twice. */
 export class CommitUnknown extends Error {
   override readonly name = 'CommitUnknown'
@@ -22,7 +31,7 @@ export const mayRunAnew = (error: unknown) => error instanceof RunAnew || runAne
 /** True where the connection is gone or going. */
 export const isLost = (error: unknown) => {
   const state = sqlStateOf(error)
-  return state === '' || /^(08|57P0)/.test(state)
+  return state === '' || /^(08|57P0|25P03)/.test(state)
 }
 
 /** What the caller is told of a failure that is not a Fault yet; anything unexpected stays as it is, and is INTERNAL. */

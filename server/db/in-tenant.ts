@@ -62,6 +62,6 @@ async function withRetries<A>(call: DbCall, run: () => Promise<A>): Promise<A> {
     } catch (error) {
       if (attempt === attemptsMax || call.signal.aborted || !mayRunAnew(error)) throw error
     }
-    await sleep(10 + Math.random() * 190, undefined, { signal: call.signal })
+    await sleep(10 + Math.random() * 190, undefined, { signal: call.signal }).catch(() => call.signal.throwIfAborted())
   }
 }

@@ -5,25 +5,17 @@ import { builder, type OwnedQuery } from './builder.js'
 import type { AccessRow, DbCall } from './call.js'
 import { type Binding, closingStatements, type Work } from './closing.js'
 import type { Database } from './database.js'
-import { CommitUnknown, isLost, RunAnew, sqlStateOf } from './failures.js'
+import { CommitUnknown, isLost, Replay, RunAnew, sqlStateOf } from './failures.js'
 import { type Client, extended, reusable, sendAll } from './pool.js'
 import { absorb } from './rejections.js'
 import { expecting, mustFind, type Statement, statement } from './statement.js'
-import { forgetOldNames, nameFor } from './statement-names.js'
+import { forgetAllNames, forgetOldNames, nameFor } from './statement-names.js'
 import type { PlatformTables, TenantTables } from './tables.js'
 import type { NewEvent, Query, TenantTx } from './tx.js'
 
-/** The stored answer of an earlier run of the same request. */
-class Replay extends Error {
-  readonly answer: Uint8Array
-  constructor(answer: Uint8Array) {
-    super('answered before')
-    this.answer = answer
-  }
-}
-
 const app = 'platform_app'
-const sessionState = 'select * from platform.access($1, $2, $3)'
+const sessionState = `select now, key_valid, scopes, tenant_state, purge_time, platform_revision, access_revision, session_epoch
+  from platform.access($1, $2, $3)`
 const claiming = 'select hash, done, answer from platform.claim($1, $2, $3, $4, $5)'
 
 /**
@@ -36,6 +28,10 @@ export async function runOnce<A>(db: Database, call: DbCall, binding: Binding, f
   }
   call.signal.throwIfAborted()
   const client = (await db.pool.connect()) as Client
+  if (call.signal.aborted) {
+    client.release()
+    throw call.signal.reason
+  }
   const run = new Attempt(db, call, binding, client)
   // The socket is destroyed: release(true) would wait until the pipeline has drained.
   let give: (error: Error) => void = () => {}
@@ -49,12 +45,12 @@ export async function runOnce<A>(db: Database, call: DbCall, binding: Binding, f
     give(call.signal.reason as Error)
   }
   call.signal.addEventListener('abort', abort, { once: true })
-  if (call.signal.aborted) abort()
   try {
     return await Promise.race([run.perform(fn), given])
   } finally {
     call.signal.removeEventListener('abort', abort)
     run.end()
+    if (run.staleNames) forgetAllNames()
     client.release(!reusable(client) || run.staleNames)
   }
 }
@@ -90,7 +86,7 @@ class Attempt {
     this.#over = true
   }
 
-  /** A name that outlived a migration: the client forgets it by going. */
+  /** A name that outlived a migration. */
   get staleNames() {
     return /^(0A000|26000)$/.test(sqlStateOf(this.#failed))
   }
@@ -138,9 +134,10 @@ class Attempt {
             (first: Error) => first,
           )
         : error
+    await this.#lastCommit?.catch(() => {})
     if (!this.#client.connection.stream.destroyed && !reusable(this.#client)) await this.#query(statement('rollback')).catch(() => {})
     if (cause instanceof Replay && this.#call.claim) return this.#call.claim.decode(cause.answer) as A
-    if (this.#sentCommit && !this.#readOnly && !this.#call.claim && cause instanceof RunAnew)
+    if (this.#sentCommit && !this.#readOnly && !this.#call.claim && cause instanceof RunAnew && cause.cause)
       throw new CommitUnknown('lost at COMMIT', { cause })
     throw cause
   }
@@ -160,11 +157,11 @@ class Attempt {
       tenantId: binding.tenantId,
       get tenant() {
         if (binding.schema === undefined) throw new TypeError('this call names no tenant')
-        tenant ??= builder<TenantTables>(binding.schema, binding.schema, self.#owner, (s) => self.#read(s))
+        tenant ??= builder<TenantTables>(binding.schema, binding.schema, self.#owner, (s) => absorb(self.#read(s)))
         return tenant
       },
       get platform() {
-        platform ??= builder<PlatformTables>('platform', app, self.#owner, (s) => self.#read(s))
+        platform ??= builder<PlatformTables>('platform', app, self.#owner, (s) => absorb(self.#read(s)))
         return platform
       },
       get now() {
@@ -175,14 +172,15 @@ class Attempt {
       },
       last: (query) => this.#last(this.#ours(query)),
       later: (query, rows, otherwise) => {
+        this.#mutating()
         const write = this.#ours(query)
         this.#writes.push(rows === undefined ? write : expecting(write, rows, otherwise))
       },
-      guard: (query, otherwise) => this.#guards.push(mustFind(this.#ours(query), otherwise)) as unknown as undefined,
+      guard: (query, otherwise) => this.#collect(this.#guards, mustFind(this.#ours(query), otherwise)),
       emit: (event) => this.#collect(this.#events, event),
       audit: (entry) => this.#collect(this.#audits, entry),
       invalidate: (what) => {
-        this.#inside()
+        this.#mutating()
         this.#moved[what] = 1
       },
     }
@@ -192,8 +190,13 @@ class Attempt {
     if (this.#over) throw new Error('the transaction is over')
   }
 
-  #collect<T>(list: T[], item: T) {
+  #mutating() {
     this.#inside()
+    if (this.#readOnly) throw new TypeError('a call whose policy names no audit action writes nothing')
+  }
+
+  #collect<T>(list: T[], item: T) {
+    this.#mutating()
     list.push(item)
   }
 

@@ -55,7 +55,7 @@ export async function readCluster(home: string): Promise<Cluster> {
       port: Number(await readFile(join(folder, 'port'), 'utf8')),
     }
   } catch (err) {
-    throw new Error(`${folder} is not a whole database: \`npm run reset\` throws it away`, { cause: err })
+    throw new Error(`${folder} is not a whole database: move it away, or set another DATA_DIR`, { cause: err })
   }
 }
 

@@ -18,7 +18,7 @@ export interface Place {
 }
 
 /** Its presence in DATA_DIR says that the data lies in /var/tmp, and its content is part of that folder's name. */
-const markerName = 'postgres-elsewhere'
+export const markerName = 'postgres-elsewhere'
 
 /** PG* variables and the locale of whoever starts us must not reach PostgreSQL. */
 const cleanEnv = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C' }

@@ -16,7 +16,12 @@ export interface Pems {
   key?: string
 }
 
-/** @throws Error that names the file */
+/** A file that the configuration names is not there, or is something else. */
+export class PemError extends Error {
+  override readonly name = 'PemError'
+}
+
+/** @throws PemError that names the file */
 export function readPems(files: PemFiles): Pems {
   const pems: Pems = { rejectUnauthorized: true }
   for (const name of ['ca', 'cert', 'key'] as const) {
@@ -25,9 +30,9 @@ export function readPems(files: PemFiles): Pems {
     try {
       pems[name] = readFileSync(path, 'utf8')
     } catch (err) {
-      throw new Error(`${path} cannot be read: ${(err as NodeJS.ErrnoException).code}`, { cause: err })
+      throw new PemError(`${path} cannot be read: ${(err as NodeJS.ErrnoException).code}`, { cause: err })
     }
-    if (!pems[name].includes('-----BEGIN ')) throw new Error(`${path} is no PEM file`)
+    if (!pems[name].includes('-----BEGIN ')) throw new PemError(`${path} is no PEM file`)
   }
   return pems
 }

@@ -43,6 +43,8 @@ export interface Call extends DbCall {
   readonly callerDeadline: number
   /** For layers: fires `signal` with this fault, which then is the call's answer. The first one counts. */
   readonly abort: (fault: Fault) => void
+  /** For layers: is told of that once. Listening to `signal` costs ten times as much, on every call. */
+  readonly onAbort: (listener: (fault: Fault) => void) => void
   /** Fields of the call's one log line. */
   readonly log: Record<string, string | number | boolean>
 }

@@ -110,6 +110,8 @@ function opening(method: Method): Open {
   }
   return (wire) => {
     const controller = new AbortController()
+    const { signal } = controller
+    const listeners: ((fault: Fault) => void)[] = []
     const { violations, violationsTotal, failure } = wire.request
     const deadline = wire.getDeadline()
     return {
@@ -120,8 +122,13 @@ function opening(method: Method): Open {
       tenantId: '',
       deadline: Number.POSITIVE_INFINITY,
       callerDeadline: typeof deadline === 'number' ? deadline : deadline.getTime(),
-      signal: controller.signal,
-      abort: (fault) => controller.abort(fault),
+      signal,
+      abort(fault) {
+        if (signal.aborted) return
+        controller.abort(fault)
+        for (const listener of listeners) listener(fault)
+      },
+      onAbort: (listener) => (signal.aborted ? listener(signal.reason) : listeners.push(listener)),
       requestId: '',
       traceparent: '',
       claim: undefined,

@@ -13,8 +13,9 @@ const w3c = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
 export function traceparentOf(given: unknown): string {
   const parts = typeof given === 'string' ? w3c.exec(given) : null
   if (parts && !/^0+$/.test(parts[1]!) && !/^0+$/.test(parts[2]!)) return parts[0]
-  const hex = () => randomUUID().replaceAll('-', '')
-  return `00-${hex()}-${hex().slice(0, 16)}-00`
+  const [trace, span] = [randomUUID(), randomUUID()]
+  const hex = trace.slice(0, 8) + trace.slice(9, 13) + trace.slice(14, 18) + trace.slice(19, 23) + trace.slice(24)
+  return `00-${hex}-${span.slice(0, 8)}${span.slice(28)}-00`
 }
 
 /** The caller's x-request-id, if it can stand in logs and headers; else one of our own. */

@@ -20,7 +20,7 @@ export function streamLimitLayer(limit: number): Layer {
       return err
     }
     // A handler that does not mind the signal must not keep its place.
-    call.signal.addEventListener('abort', () => close(), { once: true })
+    call.onAbort(close)
     try {
       return ifStream(await next(request, call), call, (answers) => watched(answers, call, close))
     } catch (err) {

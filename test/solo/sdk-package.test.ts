@@ -13,6 +13,9 @@ const root = new URL('../..', import.meta.url).pathname
 const home = join(root, 'clients/typescript')
 const tsc = join(root, 'node_modules/.bin/tsc')
 
+const packageJson = async (folder: string) =>
+  JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Record<'dependencies' | 'devDependencies', Record<string, string>>
+
 /** Type errors on purpose, so that the types are seen to refuse as well as to take. */
 const typesSample = `
 import { createClient, CustomerManagementError, TenantOrder, TenantState, type CallOptions, type Input, type CreateTenantRequest, type Event, type Tenant } from '@enterprise/customer-management'
@@ -60,7 +63,9 @@ beforeAll(async () => {
   await run('npm', ['pack', '--pack-destination', project], { cwd: home })
   const [tarball] = (await readdir(project)).filter((name) => name.endsWith('.tgz'))
   await writeFile(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }))
-  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], { cwd: project })
+  // Node's types, as any TypeScript project has them, in the root's version: mostly from npm's cache.
+  const types = `@types/node@${(await packageJson(root)).devDependencies['@types/node']}`
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`, types], { cwd: project })
 }, 180_000)
 afterAll(() => rm(project, { recursive: true, force: true }))
 
@@ -79,7 +84,6 @@ async function compile(folder: string, sources: Record<string, string>, options:
     module: 'nodenext',
     strict: true,
     skipLibCheck: false,
-    typeRoots: [join(root, 'node_modules/@types')],
     types: ['node'],
     ...options,
   }
@@ -98,8 +102,7 @@ describe('the packed SDK', () => {
   })
 
   it("asks for the root's versions of what both use", async () => {
-    const read = async (path: string) => JSON.parse(await readFile(path, 'utf8')) as { dependencies: Record<string, string> }
-    const [ours, theirs] = [(await read(join(home, 'package.json'))).dependencies, (await read(join(root, 'package.json'))).dependencies]
+    const [{ dependencies: ours }, { dependencies: theirs }] = [await packageJson(home), await packageJson(root)]
     for (const [name, version] of Object.entries(ours)) expect(theirs[name], name).toBe(version)
   })
 
