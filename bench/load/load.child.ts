@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { percentile } from '../median.js'
 import { Connection, type Target } from './connection.js'
 
@@ -27,7 +28,7 @@ const pools = new Map<string, Promise<Connection[]>>()
 let nth = 0
 
 async function run({ target, messages, connections, inFlight, perSecond, ms }: Load): Promise<LoadResult> {
-  const name = JSON.stringify([target, messages.length, connections])
+  const name = JSON.stringify([target, connections, createHash('sha256').update(Buffer.concat(messages)).digest('hex')])
   const opening = pools.get(name) ?? Promise.all(Array.from({ length: connections }, () => Connection.open(target, messages)))
   pools.set(name, opening)
   const open = await opening

@@ -32,7 +32,8 @@ export async function removeDataDir(dataDirAsGiven: string): Promise<string[]> {
   const marked = await isOurMarker(join(dataDir, markerName))
   if (!made && !marked) throw refuse('holds no database of this service')
   const elsewhere = marked ? await findElsewhere(dataDir) : undefined
-  if (elsewhere && (await exists(elsewhere)) && !(await isOurElsewhere(elsewhere))) throw refuse(`belongs to ${elsewhere}, which is not ours`)
+  if (elsewhere && (await exists(elsewhere)) && !(await isOurElsewhere(elsewhere)))
+    throw refuse(`belongs to ${elsewhere}, which is not ours`)
   await stopOrphan(dataDir, elsewhere ?? dataDir)
   const doomed = (await readdir(dataDir)).filter((name) => ownNames.test(name)).map((name) => join(dataDir, name))
   if (made) doomed.unshift(own)

@@ -1,4 +1,4 @@
-import { type CallOptions, type Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
+import { type CallOptions, type Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import { EventServiceClient } from '../../gen/customer/event/v1/event_service.js'
 import { PlatformServiceClient } from '../../gen/customer/platform/v1/platform_service.js'
 import { TenantServiceClient } from '../../gen/customer/tenant/v1/tenant_service.js'
@@ -40,7 +40,7 @@ type Promised<C> = {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (err: ServiceError | null, answer: infer A) => void,
-  ) => unknown
+  ) => ClientUnaryCall
     ? (request: Partial<Q>, headers?: Record<string, string>) => Promise<A>
     : C[K]
 }
@@ -48,7 +48,7 @@ type Promised<C> = {
 /** The generated clients with promises: rejections are RpcErrors. */
 export interface Clients {
   readonly tenants: Promised<Pick<TenantServiceClient, keyof TenantServiceClient>>
-  readonly events: Promised<Pick<EventServiceClient, keyof EventServiceClient>>
+  readonly events: Promised<Omit<EventServiceClient, 'watchEvents'>> & Pick<EventServiceClient, 'watchEvents'>
   readonly platform: Promised<Pick<PlatformServiceClient, keyof PlatformServiceClient>>
   /** The headers of these clients, for streams and for calls of one's own. */
   metadata(headers?: Record<string, string>): Metadata

@@ -1,5 +1,5 @@
 import { type ClientReadableStream, status } from '@grpc/grpc-js'
-import type { WatchEventsRequest, WatchEventsResponse } from '../../gen/customer/event/v1/event_service.js'
+import type { EventServiceClient, WatchEventsRequest, WatchEventsResponse } from '../../gen/customer/event/v1/event_service.js'
 import { type Clients, RpcError } from './client.js'
 
 export interface Watching {
@@ -16,7 +16,8 @@ export interface Watching {
 /** A WatchEvents stream whose answers are kept as they come. */
 export function watch(clients: Clients, request: Partial<WatchEventsRequest>): Watching {
   const whole = { tenantId: '', afterSequence: '', eventType: '', ...request }
-  const stream: ClientReadableStream<WatchEventsResponse> = clients.events.watchEvents(whole, clients.metadata())
+  const open = clients.events.watchEvents as unknown as EventServiceClient['watchEvents']
+  const stream: ClientReadableStream<WatchEventsResponse> = open(whole, clients.metadata())
   const answers: WatchEventsResponse[] = []
   let outcome: RpcError | undefined | 'open' = 'open'
   const ended = new Promise<RpcError | undefined>((resolve) => {

@@ -1,9 +1,14 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
+import { ServerCredentials } from '@grpc/grpc-js'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type ClientOptions, createClient } from '../../../clients/typescript/src/index.js'
 import { ServerInfo } from '../../../gen/customer/platform/v1/platform_service.js'
-import { failure } from './scripted-server.js'
+import { failure, startScriptedServer } from './scripted-server.js'
 import { always, apiKey, failed, setUp, tenant, tenantId, uuid } from './set-up.js'
 
 const create = { slug: 'acme', displayName: 'Acme Ltd', ownerEmail: 'owner@acme.example' }
@@ -179,5 +184,28 @@ describe('the connection', () => {
     const address = 'localhost:50051'
     expect(() => createClient({ address, apiKey, tls: true, insecure: true })).toThrow(TypeError)
     expect(() => createClient({ address: 'http://localhost:50051', apiKey })).toThrow(TypeError)
+  })
+
+  it('trusts the authority that is named, and no other', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sdk-tls-'))
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    const request = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost']
+    const names = ['-addext', 'subjectAltName=DNS:localhost']
+    execFileSync('openssl', ['req', '-x509', ...request, ...names, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+    const pair = { private_key: readFileSync(key), cert_chain: readFileSync(cert) }
+    const server = await startScriptedServer({ getTenant: () => tenant }, { credentials: ServerCredentials.createSsl(null, [pair]) })
+    const address = `localhost:${server.port}`
+    const trusting = createClient({ address, apiKey, tls: { ca: readFileSync(cert, 'utf8') } })
+    const doubting = createClient({ address, apiKey, tls: true, timeoutMs: 1_000 })
+    onTestFinished(() => {
+      trusting.close()
+      doubting.close()
+      server.stop()
+      rmSync(folder, { recursive: true })
+    })
+    expect(await trusting.tenants.getTenant({ tenantId })).toEqual(tenant)
+    expect(['UNAVAILABLE', 'DEADLINE_EXCEEDED']).toContain((await failed(doubting.tenants.getTenant({ tenantId }))).code)
+    expect(server.seen).toHaveLength(1)
+    expect(() => createClient({ address, apiKey, tls: { key: 'x' } })).toThrow(TypeError)
   })
 })

@@ -1,12 +1,12 @@
 import { status } from '@grpc/grpc-js'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { type ClientOptions, createClient } from '../../../clients/typescript/src/index.js'
 import { EventServiceService } from '../../../gen/customer/event/v1/event_service.js'
 import { PlatformServiceService } from '../../../gen/customer/platform/v1/platform_service.js'
 import { TenantServiceService } from '../../../gen/customer/tenant/v1/tenant_service.js'
 import { methodDesc } from '../../../server/contract/descriptors.js'
 import { mutates, policyOf } from '../../../server/contract/policies.js'
-import { failure } from './scripted-server.js'
+import { failure, startScriptedServer, startWire } from './scripted-server.js'
 import { always, apiKey, failed, failing, setUp, tenant, tenantId, uuid } from './set-up.js'
 
 const create = { slug: 'acme', displayName: 'Acme Ltd', ownerEmail: 'owner@acme.example' }
@@ -21,6 +21,41 @@ describe('retries', () => {
     expect(new Set(seen.map(({ metadata }) => metadata.get('x-request-id')[0]))).toHaveLength(1)
     await client.tenants.createTenant(create)
     expect(seen[3]!.request['requestId']).not.toBe(seen[0]!.request['requestId'])
+  })
+
+  it('an answer that was lost with its connection: the same request_id again', async () => {
+    const server = await startScriptedServer({
+      // The first is carried out, but its answer never arrives.
+      createTenant: async (_, nth) => {
+        if (nth > 1) return tenant
+        wire.cut()
+        await new Promise(() => {})
+      },
+    })
+    const wire = await startWire(server.port)
+    const client = createClient({ address: wire.address, apiKey })
+    onTestFinished(() => {
+      client.close()
+      wire.stop()
+      server.stop()
+    })
+    expect(await client.tenants.createTenant(create)).toEqual(tenant)
+    expect(server.seen).toHaveLength(2)
+    expect(server.seen[1]!.request).toEqual(server.seen[0]!.request)
+  })
+
+  it('a server that is shut down under the call', async () => {
+    const first = await startScriptedServer({ getTenant: () => new Promise(() => {}) })
+    const client = createClient({ address: first.address, apiKey })
+    const answer = client.tenants.getTenant({ tenantId })
+    await expect.poll(() => first.seen.length).toBe(1)
+    first.stop()
+    const second = await startScriptedServer({ getTenant: () => tenant }, { port: first.port })
+    onTestFinished(() => {
+      client.close()
+      second.stop()
+    })
+    expect(await answer).toEqual(tenant)
   })
 
   it("the caller's own request_id is kept", async () => {

@@ -1,0 +1,30 @@
+import { echo } from './echo.bench.js'
+import { getTenant, reads } from './get-tenant.bench.js'
+import { type Line, table } from './line.js'
+import { openStage, type Stage } from './stage.js'
+
+const benches: Record<string, (stage: Stage) => Promise<Line[]>> = { echo, getTenant, reads }
+
+const asked = process.argv.slice(2)
+const unknown = asked.filter((name) => !Object.hasOwn(benches, name))
+if (unknown.length > 0) {
+  console.error(`no such figure: ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}`)
+  process.exit(64)
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
+
+const begun = performance.now()
+const stage = await openStage()
+const lines: Line[] = []
+try {
+  for (const [name, bench] of Object.entries(benches)) {
+    if (asked.length > 0 && !asked.includes(name)) continue
+    const start = performance.now()
+    lines.push(...(await bench(stage)))
+    console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s`)
+  }
+} finally {
+  await stage.stop()
+}
+console.log(table(lines))
+console.log(`\n${((performance.now() - begun) / 1000).toFixed(0)} s; Node ${process.versions.node}. Rates are this machine's, and this moment's; the ratios count.`)
