@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 
+export type { Pool } from 'pg'
+
 /** What we use of a pg client beyond its types: the socket, and the names that the server knows. */
 export type Client = pg.PoolClient & { connection: { stream: Socket; parsedStatements: Record<string, string> } }
 

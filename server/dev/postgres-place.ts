@@ -130,7 +130,7 @@ async function elsewhere(dataDir: string, { make }: { make: boolean }): Promise<
   const marker = join(dataDir, markerName)
   if (make && !existsSync(marker)) {
     const draft = `${marker}.${process.pid}`
-    await writeFile(draft, randomBytes(9).toString('base64url'))
+    await writeFile(draft, randomBytes(9).toString('base64url'), { mode: 0o600 })
     // link, unlike rename, lets the first of several win
     await link(draft, marker).catch((err: NodeJS.ErrnoException) => {
       if (err.code !== 'EEXIST') throw err

@@ -1,5 +1,5 @@
-import type pg from 'pg'
 import { flight } from '../db/flight.js'
+import type { Pool } from '../db/pool.js'
 import type { Log } from '../telemetry/log.js'
 import { counter } from '../telemetry/metrics.js'
 import { type Job, type Lease, noLease } from './job.js'
@@ -7,7 +7,7 @@ import { releaseLeases, takeLeases } from './leases.repo.js'
 
 export interface RunnerOptions {
   /** The login that may write platform.leases, and the role it takes on. */
-  readonly pool: pg.Pool
+  readonly pool: Pool
   readonly role: string
   readonly jobs: readonly Job[]
   /** Names this process, and no other. */

@@ -1,5 +1,5 @@
-import type pg from 'pg'
 import { flight } from '../db/flight.js'
+import type { Pool } from '../db/pool.js'
 import type { Job } from '../jobs/job.js'
 import type { Log } from '../telemetry/log.js'
 import { counter } from '../telemetry/metrics.js'
@@ -14,7 +14,7 @@ const alarmBelow = 2
  * with the next run.
  * @param pool the retention login's
  */
-export function eventPartitions({ pool, log, keepDays = 30 }: { pool: pg.Pool; log: Log; keepDays?: number }): Job {
+export function eventPartitions({ pool, log, keepDays = 30 }: { pool: Pool; log: Log; keepDays?: number }): Job {
   return {
     name: 'event-partitions',
     everyMs: 600_000,

@@ -1,5 +1,5 @@
-import type pg from 'pg'
 import { flight } from '../db/flight.js'
+import type { Pool } from '../db/pool.js'
 import { counter } from '../telemetry/metrics.js'
 import { type CountersRow, readCounters } from './poll.repo.js'
 
@@ -37,7 +37,7 @@ interface Watched {
  * The one poll of a replica: every `everyMs`, while somebody watches, one statement for all watched tenants. A poll that fails is only counted:
  * whoever needs to be sure looks at `askedMs`.
  */
-export function createPoll({ pool, role = 'platform_app', everyMs = 100 }: { pool: pg.Pool; role?: string; everyMs?: number }): Poll {
+export function createPoll({ pool, role = 'platform_app', everyMs = 100 }: { pool: Pool; role?: string; everyMs?: number }): Poll {
   const tenants = new Map<string, Watched>()
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | undefined

@@ -1,5 +1,5 @@
-import type pg from 'pg'
 import { flight } from '../db/flight.js'
+import type { Pool } from '../db/pool.js'
 import type { Job, JobContext, Lease } from '../jobs/job.js'
 import type { Log } from '../telemetry/log.js'
 import { counter } from '../telemetry/metrics.js'
@@ -10,7 +10,7 @@ import type { Topics } from './topics.js'
 
 export interface RelayOptions {
   /** The relay's login, and the role it takes on. */
-  readonly pool: pg.Pool
+  readonly pool: Pool
   readonly role?: string
   readonly sender: KafkaSender
   readonly topics: Topics

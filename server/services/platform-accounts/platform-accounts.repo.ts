@@ -1,5 +1,5 @@
-import type pg from 'pg'
 import { flight } from '../../db/flight.js'
+import type { Pool } from '../../db/pool.js'
 import { type Statement, statement } from '../../db/statement.js'
 
 /** What is read of a key to recognise its holder; the rights themselves are read again in every transaction. */
@@ -17,14 +17,14 @@ const columns = `k.id, k.platform_service_account_id as account_id, k.secret_has
   from platform.platform_api_keys k cross join lateral platform.access(k.id, '', $2) a`
 
 /** undefined: there is no such key. */
-export const findPlatformKey = (pool: pg.Pool, keyId: string, shift: string) =>
+export const findPlatformKey = (pool: Pool, keyId: string, shift: string) =>
   one(pool, statement(`select ${columns} where k.id = $1`, [keyId, shift]))
 
 /** The first key, which has no locator of its own form where BOOTSTRAP_API_KEY set it. */
-export const findBootstrapKey = (pool: pg.Pool, shift: string) =>
+export const findBootstrapKey = (pool: Pool, shift: string) =>
   one(pool, statement(`select ${columns} where k.bootstrap = $1`, [true, shift]))
 
-async function one(pool: pg.Pool, query: Statement): Promise<PlatformKey | undefined> {
+async function one(pool: Pool, query: Statement): Promise<PlatformKey | undefined> {
   const [found] = await flight(pool, 'platform_app', [query], { readOnly: true, timeoutMs: 2000 })
   return found?.rows[0] as PlatformKey | undefined
 }
@@ -41,7 +41,7 @@ export interface FirstKey {
  * Makes the first account and key, once ever: a marker row; several first starts make one.
  * @returns the hash of the first key, made now or before
  */
-export async function insertFirstKey(pool: pg.Pool, { accountId, keyId, secretHash, audit }: FirstKey): Promise<Buffer> {
+export async function insertFirstKey(pool: Pool, { accountId, keyId, secretHash, audit }: FirstKey): Promise<Buffer> {
   const results = await flight(pool, 'platform_app', [
     statement(`select from platform.tenant_counters where tenant_id = 'platform' for no key update`),
     statement(
@@ -66,7 +66,7 @@ export interface RecoveredKey extends FirstKey {
 }
 
 /** A key of an account of its own; it does not touch the first one. */
-export async function insertRecoveredKey(pool: pg.Pool, key: RecoveredKey): Promise<void> {
+export async function insertRecoveredKey(pool: Pool, key: RecoveredKey): Promise<void> {
   await flight(pool, 'platform_app', [
     statement(`select from platform.tenant_counters where tenant_id = 'platform' for no key update`),
     statement(`insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, 'recovered', $2)`, [
@@ -104,7 +104,7 @@ export interface NewPlatformKey {
 }
 
 /** A key of an account of its own with just the permissions that its scopes name. */
-export async function insertPlatformKey(pool: pg.Pool, key: NewPlatformKey): Promise<void> {
+export async function insertPlatformKey(pool: Pool, key: NewPlatformKey): Promise<void> {
   await flight(pool, 'platform_app', [
     statement('insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, $2, $3)', [
       key.accountId,
@@ -120,7 +120,7 @@ export async function insertPlatformKey(pool: pg.Pool, key: NewPlatformKey): Pro
 }
 
 /** From the commit on no mutation passes with it: the platform's revision of rights moves. */
-export async function revokePlatformKey(pool: pg.Pool, keyId: string): Promise<void> {
+export async function revokePlatformKey(pool: Pool, keyId: string): Promise<void> {
   await flight(pool, 'platform_app', [
     statement('update platform.platform_api_keys set revoke_time = now() where id = $1 and revoke_time is null', [keyId]),
     statement(`update platform.tenant_counters set access_revision = access_revision + 1 where tenant_id = 'platform'`),

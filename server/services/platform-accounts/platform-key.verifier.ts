@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import type { Pool } from '../../db/pool.js'
 import { hashSecret, parseSecret, sameHash } from '../../keys/secret.js'
 import type { Verifier } from '../../rpc/authenticate.layer.js'
 import type { Principal } from '../../rpc/call.js'
@@ -17,7 +17,7 @@ interface Remembered {
  * Recognises platform keys: the first one by its hash, all others by their locator. A key with a wrong check costs no query.
  * Rejects where the database cannot be asked: nobody is let in then.
  */
-export function platformKeyVerifier(pool: pg.Pool, clockShift: () => string): Verifier {
+export function platformKeyVerifier(pool: Pool, clockShift: () => string): Verifier {
   const remembered = new Map<string, Remembered>()
   const remember = (id: string, find: () => Promise<PlatformKey | undefined>): Promise<PlatformKey | undefined> => {
     const now = performance.now()

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
-import type pg from 'pg'
 import { flight } from '../../db/flight.js'
+import type { Pool } from '../../db/pool.js'
 import { statement } from '../../db/statement.js'
 import type { PlatformTx } from '../../db/tx.js'
 import { Fault } from '../../rpc/fault.js'
@@ -132,7 +132,7 @@ export async function listTenants(tx: PlatformTx, filter: TenantFilter, after: T
 }
 
 /** The name itself, or with an ending that makes it free; belongs to no call. */
-export async function freeSlugLike(pool: pg.Pool, name: string): Promise<string> {
+export async function freeSlugLike(pool: Pool, name: string): Promise<string> {
   const names = [name, ...Array.from({ length: 8 }, () => `${name}-${randomUUID().slice(0, 6)}`)]
   const [taken] = await flight(pool, 'platform_app', [statement('select slug from platform.tenants where slug = any ($1)', [names])])
   return names.find((each) => !taken?.rows.some(({ slug }) => slug === each)) ?? name
