@@ -20,7 +20,7 @@ interface Batch<Event> {
 
 /** Three heartbeats of the service. */
 const silentAfterMs = 45_000
-/** A stream that lived so long was in order: what ends it is a new failure, not the last one again. */
+/** A stream that moved on, or lived so long, was in order: what ends it is a new failure, not the last one again. */
 const soundAfterMs = 10_000
 
 /**
@@ -65,20 +65,24 @@ async function* watch<Q extends Cursor, Event>(
     let failures = 0
     while (!stop.signal.aborted) {
       const openedAt = performance.now()
+      const openedAfter = request.afterSequence
       // An end without an error is an intermediary's, or silence.
       let failure: unknown = ended(requestId)
       try {
         for await (const batch of batches(transport.stream(method, request, metadata), stop.signal, silenceMs)) {
           everSound = true
           // Already here: it is handed out even if the stream dies meanwhile, so the next one begins behind it.
-          yield* batch.events
+          for (const event of batch.events) {
+            if (stop.signal.aborted) return
+            yield event
+          }
           request.afterSequence = batch.lastSequence
         }
       } catch (error) {
         failure = error
       }
       if (stop.signal.aborted) return
-      const sound = performance.now() - openedAt > soundAfterMs
+      const sound = request.afterSequence !== openedAfter || performance.now() - openedAt > soundAfterMs
       everSound ||= sound
       failures = sound ? 1 : failures + 1
       const error = toError(failure, requestId)

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -189,9 +189,10 @@ describe('the connection', () => {
   it('trusts the authority that is named, and no other', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'sdk-tls-'))
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-    const request = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost']
-    const names = ['-addext', 'subjectAltName=DNS:localhost']
-    execFileSync('openssl', ['req', '-x509', ...request, ...names, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+    const config = join(folder, 'openssl.cnf')
+    writeFileSync(config, '[req]\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\n[ext]\nsubjectAltName=DNS:localhost\n')
+    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost']
+    execFileSync('openssl', ['req', '-x509', '-config', config, ...made, '-keyout', key, '-out', cert], { stdio: 'ignore' })
     const pair = { private_key: readFileSync(key), cert_chain: readFileSync(cert) }
     const server = await startScriptedServer({ getTenant: () => tenant }, { credentials: ServerCredentials.createSsl(null, [pair]) })
     const address = `localhost:${server.port}`

@@ -68,14 +68,13 @@ describe('a watch', () => {
           const to = Math.min(last, next + Math.floor(Math.random() * 20))
           call.write(batch(next, to))
           next = to + 1
+          if (Math.random() < 0.03) wire.cut()
         }, 2)
       },
     })
     const wire = await startWire(server.port)
     const client = createClient({ address: wire.address, apiKey })
-    const cutting = setInterval(wire.cut, 150)
     onTestFinished(() => {
-      clearInterval(cutting)
       client.close()
       wire.stop()
       server.stop()
@@ -163,6 +162,17 @@ describe('a watch ends', () => {
     }
     expect(await client.events.watchEvents({ tenantId }).next()).toEqual({ done: true, value: undefined })
     expect(seen).toHaveLength(3)
+  })
+
+  it('by abort, in the middle of a batch', async () => {
+    const { client } = await setUp({ watchEvents: (call) => void call.write(batch(1, 3)) })
+    const controller = new AbortController()
+    const found: string[] = []
+    for await (const { id } of client.events.watchEvents({ tenantId }, { signal: controller.signal })) {
+      found.push(id)
+      controller.abort()
+    }
+    expect(found).toHaveLength(1)
   })
 
   it('by abort, while it waits to open again', async () => {
