@@ -18,7 +18,7 @@ import { createSender, type KafkaOptions, withAdmin } from './outbox/kafka.js'
 import { createKicks } from './outbox/kick.js'
 import { createPoll } from './outbox/poll.js'
 import { createRelay } from './outbox/relay.job.js'
-import { ensureTopics, topicsOf } from './outbox/topics.js'
+import { ensureTopics, TopicsMissing, topicsOf } from './outbox/topics.js'
 import { openCalls } from './rpc/drain.layer.js'
 import { buildLayers } from './rpc/layers.js'
 import { createRpcServer, type RpcLimits } from './rpc/server.js'
@@ -55,6 +55,8 @@ export interface Started {
   readonly redis: 'redis' | 'memory'
   /** A slug that the first call of the banner can take. */
   readonly freeSlug: string
+  /** The configured first key is the one that was made, once ever, and it is good. */
+  readonly firstKeyHolds: boolean
 }
 
 export interface App {
@@ -97,7 +99,7 @@ export function createApp(
     })
     stops.push(() => db.pool.end())
     await checkVersions(db.pool)
-    await ensureFirstKey(db.pool, settings.bootstrapApiKey, log)
+    const firstKeyHolds = await ensureFirstKey(db.pool, settings.bootstrapApiKey, log)
     const relayPool = pool(database.relayUrl, 4)
     const retentionPool = pool(database.retentionUrl, 2)
 
@@ -164,17 +166,33 @@ export function createApp(
     stops.unshift(() => http?.stop())
     runner.start()
     stops.push(() => runner.stop())
-    return { hosts: bound.hosts, grpcPort: bound.port, httpPort, redis: cache.kind, freeSlug: await freeSlugLike(db.pool, 'acme') }
+    return {
+      hosts: bound.hosts,
+      grpcPort: bound.port,
+      httpPort,
+      redis: cache.kind,
+      freeSlug: await freeSlugLike(db.pool, 'acme'),
+      firstKeyHolds,
+    }
 
     async function openRelay() {
       if (kafka.brokers === undefined) return undefined
       const tls = tlsOf(kafka.tls)
       const options: KafkaOptions = { brokers: kafka.brokers, clientId: 'customer-management', tls, sasl: kafka.sasl }
       const topics = topicsOf(kafka.topicPrefix)
-      await withAdmin(options, log, (admin) => ensureTopics(admin, topics, { create: !settings.production, partitions: kafka.partitions }))
+      const lookUp = () =>
+        withAdmin(options, log, (admin) => ensureTopics(admin, topics, { create: !settings.production, partitions: kafka.partitions }))
+      const found = await lookUp().then(
+        () => true,
+        (err: unknown) => {
+          if (err instanceof TopicsMissing) throw err
+          log.warn({ err }, 'Kafka is away: calls are served, and events wait for it')
+          return false
+        },
+      )
       const sender = createSender(options, log)
       stops.push(() => sender.close())
-      return createRelay({ pool: relayPool, sender, topics, log })
+      return createRelay({ pool: relayPool, sender, topics, log, ...(found ? {} : { prepare: lookUp }) })
     }
 
     /** Without PostgreSQL nothing works; without Redis or Kafka calls are served all the same, so they are only named. */

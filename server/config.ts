@@ -166,7 +166,7 @@ function* mistakesBetween(v: Partial<Values>, has: (name: Name) => boolean, prod
   if (scheme === 'rediss:' && v.REDIS_TLS === 'disable') yield 'REDIS_URL begins with `rediss:`, and REDIS_TLS is `disable`'
   if (torn(sasl)) yield `${sasl.join(', ')} belong together`
 
-  if (!production && torn(serving)) yield `${serving.join(', ')} belong together`
+  if (!production && command !== 'recover-platform-key' && torn(serving)) yield `${serving.join(', ')} belong together`
   const logins = [...serving, 'MIGRATOR_DATABASE_URL' as const].flatMap((name) => urlOf(v[name])?.username ?? [])
   if (new Set(logins).size < logins.length)
     yield 'DATABASE_URL, MIGRATOR_, RELAY_ and RETENTION_DATABASE_URL must each have a login of its own'

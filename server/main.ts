@@ -3,6 +3,7 @@ import { ConfigError, readConfig } from './config.js'
 import { SetupMissing } from './db/logins.js'
 import { migrateAs } from './db/migrate.command.js'
 import { isAbsorbed } from './db/rejections.js'
+import { withEmbeddedDatabase } from './dev/embedded.js'
 import { PemError, readPems } from './keys/pem-files.js'
 import { serve } from './serve.command.js'
 import { recoverPlatformKey } from './services/platform-accounts/recover-platform-key.command.js'
@@ -22,15 +23,15 @@ async function main(command: string): Promise<void> {
       const { database } = readConfig('migrate')
       const { url, migratorUrl, relayUrl, retentionUrl, tls } = database
       if (!url || !migratorUrl || !relayUrl || !retentionUrl)
-        throw new Error('migrate needs DATABASE_URL, MIGRATOR_, RELAY_ and RETENTION_DATABASE_URL')
+        throw new ConfigError(['`migrate` needs DATABASE_URL, MIGRATOR_, RELAY_ and RETENTION_DATABASE_URL'])
       await migrateAs({ app: url, migrator: migratorUrl, relay: relayUrl, retention: retentionUrl }, tls && readPems(tls), complain)
       return complain('the database is up to date')
     }
     case 'recover-platform-key': {
-      const { database } = readConfig('recover-platform-key')
-      if (!database.url) throw new Error('recover-platform-key needs DATABASE_URL')
+      const { database, dataDir } = readConfig('recover-platform-key')
       const ssl = database.tls && readPems(database.tls)
-      return print(`${await recoverPlatformKey({ url: database.url, ...(ssl ? { ssl } : {}) }, userInfo().username)}\n`)
+      const recover = (url: string) => recoverPlatformKey({ url, ...(ssl ? { ssl } : {}) }, whoAsks())
+      return print(`${await (database.url ? recover(database.url) : withEmbeddedDatabase(dataDir, ({ app }) => recover(app)))}\n`)
     }
     default:
       throw new Error(`there is no command ${command}: serve, migrate, recover-platform-key`)
@@ -68,9 +69,26 @@ async function runServer(): Promise<void> {
   })
 }
 
+/** The user, for the trail; containers run under numbers that have no name. */
+function whoAsks(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}`
+  }
+}
+
+/** An AggregateError, of a host with several addresses, has its text in its parts alone. */
+function textOf(err: unknown): string {
+  if (err instanceof AggregateError && !err.message) return err.errors.map(textOf).join('; ')
+  return err instanceof Error ? err.message : String(err)
+}
+
 main(process.argv[2] ?? 'serve').catch((err) => {
   if (err instanceof SetupMissing)
-    complain(`${err.message}\n\nA superuser runs this once, in the service's database, with passwords put in:\n\n${err.sql}`)
-  else complain(err instanceof ConfigError ? err.message : `customer-management: ${err instanceof Error ? err.message : String(err)}`)
+    complain(
+      `${err.message}\n\nA superuser runs this in the service's database, with a password for each login in place of :'…_password'\n(psql takes them by -v or \\set):\n\n${err.sql}`,
+    )
+  else complain(err instanceof ConfigError ? err.message : `customer-management: ${textOf(err)}`)
   process.exit(err instanceof ConfigError || err instanceof PemError ? 78 : 1)
 })

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type App, createApp, type Settings } from './app.js'
 import type { Config } from './config.js'
+import { databaseAnswers } from './db/answers.js'
 import { migrateAs } from './db/migrate.command.js'
 import { banner } from './dev/banner.js'
 import { startEmbeddedDatabase } from './dev/embedded.js'
@@ -19,12 +20,13 @@ export function serve(config: Config, log: Log, print: (text: string) => void): 
   const stops: (() => Promise<void>)[] = []
   let app: App | undefined
   let stopping: Promise<void> | undefined
-  let aborted = false
+  const aborting = new AbortController()
+  const { signal } = aborting
   const begin = async () => {
     const { database, production, dataDir } = config
     const embedded = database.url === undefined ? await startEmbeddedDatabase(dataDir, (line) => log.warn({}, line)) : undefined
     if (embedded) stops.push(() => embedded.stop())
-    if (aborted) return
+    if (signal.aborted) return
     const ownRedis = config.redis.url === undefined && !production ? await startRedisOfPath() : undefined
     if (ownRedis) stops.push(() => ownRedis.stop())
     const urls = embedded?.urls ?? {
@@ -34,10 +36,11 @@ export function serve(config: Config, log: Log, print: (text: string) => void): 
       migrator: database.migratorUrl,
     }
     const { migrator } = urls
-    if (!production && migrator !== undefined) {
-      await migrateAs({ ...urls, migrator }, database.tls && readPems(database.tls), (line) => log.info({}, line))
-    }
-    if (aborted) return
+    const ssl = database.tls && readPems(database.tls)
+    const say = (line: string) => log.info({}, line)
+    await databaseAnswers(urls.app, { ssl, signal, log: say })
+    if (!production && migrator !== undefined) await migrateAs({ ...urls, migrator }, ssl, say, signal)
+    if (signal.aborted) return
     const settings: Settings = {
       ...config,
       database: { ...database, url: urls.app, relayUrl: urls.relay, retentionUrl: urls.retention },
@@ -46,7 +49,7 @@ export function serve(config: Config, log: Log, print: (text: string) => void): 
       bootstrapApiKey: config.bootstrapApiKey ?? (await keptSecret(dataDir, 'bootstrap-key', makePlatformKey)),
     }
     app = createApp(settings, { log, version: packageVersion() })
-    const { hosts, grpcPort, httpPort, freeSlug } = await app.start()
+    const { hosts, grpcPort, httpPort, freeSlug, firstKeyHolds } = await app.start()
     const startedInMs = performance.now() - startedAt
     if (production) return log.info({ hosts, grpc_port: grpcPort, http_port: httpPort, started_in_ms: Math.round(startedInMs) }, 'ready')
     print(
@@ -61,7 +64,7 @@ export function serve(config: Config, log: Log, print: (text: string) => void): 
         grpcPort,
         grpcTls: config.grpcTls !== undefined,
         httpPort,
-        bootstrapKey: settings.bootstrapApiKey,
+        bootstrapKey: firstKeyHolds ? settings.bootstrapApiKey : undefined,
         freeSlug,
         reflection: config.reflection,
         startedInMs,
@@ -70,7 +73,7 @@ export function serve(config: Config, log: Log, print: (text: string) => void): 
   }
   const started = begin()
   const stop = async () => {
-    aborted = true
+    aborting.abort(new Error('asked to stop while starting'))
     await app?.stop()
     await started.catch(() => {})
     await app?.stop()

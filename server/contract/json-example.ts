@@ -6,7 +6,7 @@ type Json = string | number | boolean | Json[] | { [name: string]: Json }
 
 /**
  * Data that fits the schema of the message (`jsonSchemaOf`): the first `example` of a field's rules, else a plain value of its type. Times that
- * stand for something which may not have happened (`<noun>_time` other than create, update and expire) are left out.
+ * stand for something which may not have happened (`<noun>_time` other than create, update and expire) are left out, unless they have an example.
  */
 export function jsonExampleOf(desc: DescMessage): { [name: string]: Json } {
   const there = desc.fields.filter((field) => !mayBeUnset(field))
@@ -14,7 +14,16 @@ export function jsonExampleOf(desc: DescMessage): { [name: string]: Json } {
 }
 
 const mayBeUnset = (field: DescField) =>
-  field.fieldKind === 'message' && isTime(field.message) && !['create_time', 'update_time', 'expire_time'].includes(field.name)
+  field.fieldKind === 'message' &&
+  isTime(field.message) &&
+  !['create_time', 'update_time', 'expire_time'].includes(field.name) &&
+  timeExample(field) === undefined
+
+function timeExample(field: DescField): string | undefined {
+  const type = rulesOf(field)?.type
+  const [first] = type?.case === 'timestamp' ? type.value.example : []
+  return first && new Date(Number(first.seconds) * 1000).toISOString().replace('.000Z', 'Z')
+}
 
 const isTime = (desc: DescMessage) => desc.typeName === 'google.protobuf.Timestamp'
 
@@ -26,7 +35,7 @@ function fieldExample(field: DescField): Json {
     case 'enum':
       return enumExample(field.enum, rules)
     case 'message':
-      return messageExample(field.message)
+      return timeExample(field) ?? messageExample(field.message)
     case 'list':
       return [elementExample(field, rules?.type.case === 'repeated' ? rules.type.value.items : undefined)]
     case 'map': {

@@ -23,10 +23,13 @@ export class CommitUnknown extends Error {
 /** SQLSTATE of errors that PostgreSQL sent; '' for all others (EPIPE only looks like one). */
 export const sqlStateOf = (error: unknown): string => (error instanceof pg.DatabaseError ? (error.code ?? '') : '')
 
-/** Serialisation, deadlock, lock timeout, access changed meanwhile, plan outdated by a migration, statement name forgotten. */
-const runAnewStates = new Set(['40001', '40P01', '55P03', 'TX409', '0A000', '26000'])
+/** Serialisation, deadlock, lock timeout, access changed meanwhile. */
+const conflictStates = new Set(['40001', '40P01', '55P03', 'TX409'])
 
-export const mayRunAnew = (error: unknown) => error instanceof RunAnew || runAnewStates.has(sqlStateOf(error))
+/** A plan outdated by a migration, a name that the server does not know; 0A000 is also a mistake of ours, which running anew does not heal. */
+export const isStaleName = (error: unknown) => /^(0A000|26000)$/.test(sqlStateOf(error))
+
+export const mayRunAnew = (error: unknown) => error instanceof RunAnew || conflictStates.has(sqlStateOf(error)) || isStaleName(error)
 
 /** True where the connection is gone or going. */
 export const isLost = (error: unknown) => {
@@ -42,7 +45,7 @@ export function toFault(error: unknown): unknown {
     return new Fault('DEPENDENCY_DOWN', 'the database is not available', {}, { retryAfterMs: 1000, cause: error })
   }
   if (state === '57014') return new Fault('DEADLINE', 'the work took too long and was stopped', {}, { cause: error })
-  if (runAnewStates.has(state))
+  if (conflictStates.has(state))
     return new Fault('CONFLICT', 'the data changed meanwhile; try again', {}, { retryAfterMs: 100, cause: error })
   return error
 }

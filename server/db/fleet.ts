@@ -1,16 +1,31 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { tenantScripts, tenantVersion } from './scripts.js'
+import type { Script } from './scripts.js'
 
-/** Brings every tenant's schema to this code's version: one transaction per tenant and version; those that are up to date are skipped by one query. */
-export async function migrateFleet(client: pg.Client, log: (line: string) => void): Promise<void> {
-  const { rows } = await client.query<{ id: string }>('select id from platform.tenants where schema_version < $1 order by id', [
-    tenantVersion,
-  ])
-  for (const { id } of rows) await migrateTenant(client, id)
-  if (rows.length > 0) log(`${rows.length} tenant schema(s) brought to version ${tenantVersion}`)
+const attemptsMax = 20
+
+/** Brings every tenant's schema up to the newest script, in one transaction each; those that are up to date are skipped by one query. */
+export async function migrateFleet(client: pg.Client, scripts: readonly Script[], log: (line: string) => void): Promise<void> {
+  const version = scripts.at(-1)?.version ?? 0
+  const { rows } = await client.query<{ id: string }>('select id from platform.tenants where schema_version < $1 order by id', [version])
+  for (const { id } of rows) await migrateTenant(client, id, scripts)
+  if (rows.length > 0) log(`${rows.length} tenant schema(s) brought to version ${version}`)
 }
 
-async function migrateTenant(client: pg.Client, tenantId: string): Promise<void> {
+/** Waits 200 ms for a lock and no longer, since whoever calls for this tenant waits behind it; then tries again, for some 10 s. */
+async function migrateTenant(client: pg.Client, tenantId: string, scripts: readonly Script[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await migrateOnce(client, tenantId, scripts)
+    } catch (err) {
+      const busy = ['55P03', '40P01'].includes((err as { code?: string }).code ?? '')
+      if (!busy || attempt === attemptsMax) throw new Error(`${tenantId} was not migrated: ${(err as Error).message}`, { cause: err })
+      await sleep(200 + Math.random() * 400)
+    }
+  }
+}
+
+async function migrateOnce(client: pg.Client, tenantId: string, scripts: readonly Script[]): Promise<void> {
   await client.query('begin')
   try {
     await client.query("set local lock_timeout = '200ms'")
@@ -20,10 +35,11 @@ async function migrateTenant(client: pg.Client, tenantId: string): Promise<void>
       [tenantId],
     )
     const tenant = rows[0]
-    for (const script of tenantScripts) {
-      if (tenant && script.version > tenant.schema_version) await client.query(script.sql.replaceAll('{s}', tenant.schema_name))
+    for (const { version, sql } of tenant ? scripts : []) {
+      if (!tenant || version <= tenant.schema_version) continue
+      await client.query(sql.replaceAll('{s}', tenant.schema_name))
+      await client.query('update platform.tenants set schema_version = $1 where id = $2', [version, tenantId])
     }
-    if (tenant) await client.query('update platform.tenants set schema_version = $1 where id = $2', [tenantVersion, tenantId])
     await client.query('commit')
   } catch (error) {
     await client.query('rollback').catch(() => {})

@@ -9,8 +9,8 @@ export interface LoginUrls {
 }
 
 /** `migrate` with the names of the logins taken from their URLs. */
-export function migrateAs(urls: LoginUrls, ssl: pg.ClientConfig['ssl'], log: (line: string) => void): Promise<void> {
+export function migrateAs(urls: LoginUrls, ssl: pg.ClientConfig['ssl'], log: (line: string) => void, signal?: AbortSignal): Promise<void> {
   const login = (url: string) => decodeURIComponent(new URL(url).username)
   const logins = { app: login(urls.app), migrator: login(urls.migrator), relay: login(urls.relay), retention: login(urls.retention) }
-  return migrate({ url: urls.migrator, logins, log, ...(ssl === undefined ? {} : { ssl }) })
+  return migrate({ url: urls.migrator, logins, log, signal, ...(ssl === undefined ? {} : { ssl }) })
 }

@@ -3,8 +3,12 @@ import pg from 'pg'
 
 export type { Pool } from 'pg'
 
-/** What we use of a pg client beyond its types: the socket, and the names that the server knows. */
-export type Client = pg.PoolClient & { connection: { stream: Socket; parsedStatements: Record<string, string> } }
+/** What we use of a pg client beyond its types: the socket, the names that the server knows, and whether all that was sent is answered. */
+export type Client = pg.PoolClient & {
+  connection: { stream: Socket; parsedStatements: Record<string, string> }
+  readyForQuery: boolean
+  getTransactionStatus(): string | null
+}
 
 export interface PoolOptions {
   readonly url: string
@@ -30,6 +34,10 @@ export function openPool({ url, max, ssl }: PoolOptions): pg.Pool {
   const pool = new pg.Pool(options)
   pool.on('error', () => {}) // an idle client died; the pool has dropped it
   pool.on('connect', (client) => client.on('error', () => {})) // the pool takes its own listener off a client that is out
+  // Whoever releases it, and whatever he forgot: one that is not idle goes, or its next borrower would sit in another's transaction and role.
+  pool.on('release', (_, client) => {
+    if (!reusable(client as Client)) void (client as unknown as pg.Client).end()
+  })
   return pool
 }
 
@@ -47,6 +55,6 @@ export function sendAll(client: Client, send: () => Promise<pg.QueryResult>[]): 
 export const extended = (text: string, values: readonly unknown[], name?: string) =>
   ({ text, values: [...values], queryMode: 'extended', ...(name === undefined ? {} : { name }) }) as pg.QueryConfig
 
-/** True where the client may serve the next borrower: idle, and its socket alive. */
+/** True where the client may serve the next borrower: idle, nothing under way, and its socket alive. */
 export const reusable = (client: Client) =>
-  (client as unknown as { getTransactionStatus(): string | null }).getTransactionStatus() === 'I' && !client.connection.stream.destroyed
+  client.getTransactionStatus() === 'I' && client.readyForQuery && !client.connection.stream.destroyed

@@ -7,7 +7,7 @@ insert into platform.relay_positions as p (tenant_id, stream, sent) select a.ten
 select lib.event_weeks_ahead() as ahead;
 
 -- jobs: dropWeeks
-select lib.drop_event_partitions($1::integer) as dropped;
+select dropped, kept from lib.drop_event_partitions($1::integer);
 
 -- jobs: findPending
 select distinct c.tenant_id from platform.tenant_counters c cross join lateral (values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last) left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream where s.stream = any ($1::text[]) and s.last > 0 and s.last > coalesce(p.sent, 0);
@@ -16,7 +16,7 @@ select distinct c.tenant_id from platform.tenant_counters c cross join lateral (
 select lib.make_event_partitions($1::integer) as made;
 
 -- jobs: park
-insert into platform.dead_letters (tenant_id, stream, sequence, event_id, type, reason) select d.* from unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[]) d where exists (select from platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint) on conflict (tenant_id, stream, sequence) do nothing;
+insert into platform.dead_letters (tenant_id, stream, sequence, event_id, type, reason, detail, time, subject, payload, traceparent, correlation_id, causation_id) select e.tenant_id, e.stream, e.sequence, e.id, e.type, d.reason, d.detail, e.time, e.subject, e.payload, e.traceparent, e.correlation_id, e.causation_id from unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[]) d(tenant_id, stream, sequence, reason, detail) join platform.events e on e.tenant_id = d.tenant_id and e.stream = d.stream and e.sequence = d.sequence where exists (select from platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint) on conflict (tenant_id, stream, sequence) do nothing;
 
 -- jobs: readCounters
 select tenant_id, domain_sequence, access_revision, session_epoch from platform.tenant_counters where tenant_id = any ($1::text[]);
@@ -73,9 +73,9 @@ select k.id, k.platform_service_account_id as account_id, k.secret_hash, a.key_v
 select from platform.tenant_counters where tenant_id = 'platform' for no key update;
 insert into platform.platform_service_accounts (id, display_name, permissions) select $1, 'bootstrap', '{*}' where not exists (select from platform.platform_api_keys where bootstrap);
 insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, bootstrap) select $2, $1, 'bootstrap', $3, '{*}', true where not exists (select from platform.platform_api_keys where bootstrap);
-insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where exists (select from platform.platform_api_keys where id = $1);
+insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where exists (select from platform.platform_service_accounts where id = $1);
 update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit) where tenant_id = 'platform';
-select secret_hash from platform.platform_api_keys where bootstrap;
+select secret_hash, revoke_time is not null as revoked from platform.platform_api_keys where bootstrap;
 
 -- platform-accounts: insertPlatformKey
 insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, $2, $3);

@@ -1,12 +1,19 @@
 -- A listing for readers, made by a test (npm test -- -u); nobody runs it. {s} is the schema's own name.
 
 -- platform
+column dead_letters.causation_id text not null
+column dead_letters.correlation_id text not null
 column dead_letters.create_time timestamp with time zone not null default now()
+column dead_letters.detail text not null
 column dead_letters.event_id text not null
+column dead_letters.payload text not null
 column dead_letters.reason text not null
 column dead_letters.sequence bigint not null
 column dead_letters.stream text not null
+column dead_letters.subject text not null
 column dead_letters.tenant_id text not null
+column dead_letters.time timestamp with time zone not null
+column dead_letters.traceparent text not null
 column dead_letters.type text not null
 column events.causation_id text not null
 column events.correlation_id text not null
@@ -163,22 +170,22 @@ schema owner platform_owner
 table dead_letters owner platform_owner
 table events partitioned by RANGE ("time") owner platform_owner
 table idempotency_keys owner platform_owner
-table leases with fillfactor=50 owner platform_owner
+table leases with fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
 table platform_api_keys owner platform_owner
 table platform_audit owner platform_owner
 table platform_service_accounts owner platform_owner
-table relay_positions with fillfactor=50 owner platform_owner
+table relay_positions with fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
 table reserved_slugs owner platform_owner
 table schema_versions owner platform_owner
 table tenant_counters with fillfactor=20, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
 table tenants owner platform_owner
 
 -- lib
-function {s}.drop_event_partitions(integer) returns integer security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC owner platform_owner
+function {s}.drop_event_partitions(integer) returns TABLE(dropped integer, kept integer) security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC, lock_timeout=200ms owner platform_owner
 function {s}.drop_tenant_role(text) returns void security definer set search_path=pg_catalog, pg_temp owner platform_owner
 function {s}.drop_tenant_schema(text) returns void security definer set search_path=pg_catalog, pg_temp owner platform_owner
 function {s}.event_weeks_ahead() returns integer security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC owner platform_owner
-function {s}.make_event_partitions(integer) returns integer security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC owner platform_owner
+function {s}.make_event_partitions(integer) returns integer security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC, lock_timeout=200ms owner platform_owner
 function {s}.make_tenant(text) returns void security definer set search_path=pg_catalog, pg_temp owner platform_owner
 function {s}.purgeable(text) returns boolean set search_path=pg_catalog, pg_temp owner platform_owner
 function {s}.require_rows(bigint,bigint) returns void set search_path=pg_catalog, pg_temp owner platform_owner

@@ -5,7 +5,7 @@ import { builder, type OwnedQuery } from './builder.js'
 import type { AccessRow, DbCall } from './call.js'
 import { type Binding, closingStatements, type Work } from './closing.js'
 import type { Database } from './database.js'
-import { CommitUnknown, isLost, Replay, RunAnew, sqlStateOf } from './failures.js'
+import { CommitUnknown, isLost, isStaleName, Replay, RunAnew, sqlStateOf } from './failures.js'
 import { type Client, extended, reusable, sendAll } from './pool.js'
 import { absorb } from './rejections.js'
 import { expecting, mustFind, type Statement, statement } from './statement.js'
@@ -88,7 +88,7 @@ class Attempt {
 
   /** A name that outlived a migration. */
   get staleNames() {
-    return /^(0A000|26000)$/.test(sqlStateOf(this.#failed))
+    return isStaleName(this.#failed)
   }
 
   async perform<A>(fn: (tx: TenantTx) => Promise<A>): Promise<A> {

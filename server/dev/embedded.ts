@@ -1,6 +1,12 @@
+import { existsSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
+import { join } from 'node:path'
 import { connectOnce } from '../db/connect.js'
 import { setupSql } from '../db/setup.js'
 import { startEmbeddedPostgres } from './postgres.js'
+import { readCluster } from './postgres-cluster.js'
+import { findElsewhere } from './postgres-place.js'
+import { findRunning } from './postgres-running.js'
 
 export const database = 'customer_management'
 const logins = { app: 'app', migrator: 'migrator', relay: 'relay', retention: 'retention' } as const
@@ -16,10 +22,8 @@ export async function startEmbeddedDatabase(dataDir: string, log: (line: string)
   const postgres = await startEmbeddedPostgres({ dataDir, log })
   try {
     await setUp(postgres.superuserUrl(), postgres.superuserUrl(database), postgres.passwords)
-    const url = (login: keyof typeof logins) =>
-      `postgres://${logins[login]}:${postgres.passwords[login]}@${postgres.host}:${postgres.port}/${database}`
     return {
-      urls: { app: url('app'), migrator: url('migrator'), relay: url('relay'), retention: url('retention') },
+      urls: urlsOf(postgres.port, postgres.passwords),
       how: postgres.how,
       stop: () => postgres.stop(),
     }
@@ -27,6 +31,27 @@ export async function startEmbeddedDatabase(dataDir: string, log: (line: string)
     await postgres.stop()
     throw err
   }
+}
+
+/** The database of a DATA_DIR for one piece of work: as it runs for a server, else started for this and stopped again. */
+export async function withEmbeddedDatabase<T>(dataDir: string, use: (urls: EmbeddedDatabase['urls']) => Promise<T>): Promise<T> {
+  const home = (await findElsewhere(dataDir)) ?? (existsSync(dataDir) ? await realpath(dataDir) : dataDir)
+  if (!existsSync(join(home, 'postgres'))) throw new Error(`there is no database in DATA_DIR (${dataDir}), and DATABASE_URL is not set`)
+  const cluster = await readCluster(home)
+  const running = await findRunning(cluster)
+  await running?.connection.end()
+  if (running) return use(urlsOf(running.port, cluster.passwords))
+  const started = await startEmbeddedDatabase(dataDir, () => {})
+  try {
+    return await use(started.urls)
+  } finally {
+    await started.stop()
+  }
+}
+
+function urlsOf(port: number, passwords: Record<keyof typeof logins, string>): EmbeddedDatabase['urls'] {
+  const url = (login: keyof typeof logins) => `postgres://${logins[login]}:${passwords[login]}@127.0.0.1:${port}/${database}`
+  return { app: url('app'), migrator: url('migrator'), relay: url('relay'), retention: url('retention') }
 }
 
 async function setUp(adminUrl: string, databaseUrl: string, passwords: Record<keyof typeof logins, string>): Promise<void> {

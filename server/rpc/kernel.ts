@@ -112,6 +112,7 @@ function opening(method: Method): Open {
     const controller = new AbortController()
     const { signal } = controller
     const listeners: ((fault: Fault) => void)[] = []
+    let refine = (fault: Fault) => fault
     const { violations, violationsTotal, failure } = wire.request
     const deadline = wire.getDeadline()
     return {
@@ -123,12 +124,16 @@ function opening(method: Method): Open {
       deadline: Number.POSITIVE_INFINITY,
       callerDeadline: typeof deadline === 'number' ? deadline : deadline.getTime(),
       signal,
-      abort(fault) {
+      abort(given) {
         if (signal.aborted) return
+        const fault = refine(given)
         controller.abort(fault)
         for (const listener of listeners) listener(fault)
       },
       onAbort: (listener) => (signal.aborted ? listener(signal.reason) : listeners.push(listener)),
+      refineAbort(given) {
+        refine = given
+      },
       requestId: '',
       traceparent: '',
       claim: undefined,

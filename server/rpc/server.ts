@@ -141,7 +141,8 @@ async function bindAll(server: Server, credentials: ServerCredentials, hosts: re
     if (taken === '' && bound.length > 0) return { port, hosts: bound, missing }
     if (taken === '') throw new Error(`this machine has none of the addresses ${hosts.join(', ')}`)
     for (const host of bound) server.unbind(addressOf(host, port))
-    if (wanted !== 0 || attempt === attemptsMax) throw new Error(`port ${port} of ${taken} is in use by another process`)
+    if (wanted !== 0 || attempt === attemptsMax)
+      throw new Error(`GRPC_PORT ${port} on ${taken} is in use: stop what uses it, or set GRPC_PORT`)
   }
 }
 

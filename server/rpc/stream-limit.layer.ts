@@ -1,22 +1,27 @@
-import type { Layer } from './call.js'
+import type { Call, Handler, Layer } from './call.js'
 import { Fault } from './fault.js'
 import { ifStream, watched } from './stream.js'
 
 /** At most so many streams of one principal at a time, on this replica. */
 export function streamLimitLayer(limit: number): Layer {
   const open = new Map<string, number>()
-  return (next) => async (request, call) => {
-    if (!call.streaming) return next(request, call)
-    const { id } = call.principal
+  const enter = (id: string) => {
     const count = open.get(id) ?? 0
     if (count >= limit) throw new Fault('TOO_MANY_STREAMS', 'too many streams of this principal are open', { limit: String(limit) })
     open.set(id, count + 1)
-    let closed = false
+  }
+  const leave = (id: string) => {
+    const left = (open.get(id) ?? 0) - 1
+    if (left > 0) open.set(id, left)
+    else open.delete(id)
+  }
+  const counted = async <Q, S>(next: Handler<Q, S>, request: Q, call: Call): Promise<S> => {
+    const { id } = call.principal
+    enter(id)
+    let left = false
     const close = (err?: unknown) => {
-      const left = (open.get(id) ?? 0) - (closed ? 0 : 1)
-      closed = true
-      if (left <= 0) open.delete(id)
-      else open.set(id, left)
+      if (!left) leave(id)
+      left = true
       return err
     }
     // A handler that does not mind the signal must not keep its place.
@@ -28,4 +33,5 @@ export function streamLimitLayer(limit: number): Layer {
       throw err
     }
   }
+  return (next) => (request, call) => (call.streaming ? counted(next, request, call) : next(request, call))
 }

@@ -3,7 +3,7 @@ import { Fault } from './fault.js'
 
 /** Refuses a message that breaks the contract's rules, all of them told at once. */
 export function validateLayer(): Layer {
-  return (next) => async (request, call) => {
+  return (next) => (request, call) => {
     if (call.failure !== undefined) throw call.failure
     if (call.violationsTotal === 0) return next(request, call)
     const first = call.violations[0]

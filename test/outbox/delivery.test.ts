@@ -79,7 +79,7 @@ describe('delivery', () => {
     const poison = row('a', 2, { type: 'com.enterprise.customer.tenant.vanished.v1' })
     const done = await delivery.deliver([row('a', 1), poison, row('a', 3), row('b', 1)], lease(), signal)
     expect(sent).toEqual([['a/1 tenant.updated', 'a/2 event.parked', 'a/3 tenant.updated', 'b/1 tenant.updated']])
-    expect(done.parked).toEqual([{ row: poison, reason: 'unknown-type' }])
+    expect(done.parked).toEqual([{ row: poison, reason: 'unknown-type', detail: '' }])
     expect(done.count).toBe(4)
   })
 
@@ -89,7 +89,9 @@ describe('delivery', () => {
     const { delivery, sent } = setUp(refuse)
     const done = await delivery.deliver([row('a', 1), row('a', 2), row('a', 3), row('b', 1)], lease(), signal)
     expect(sent.flat()).toEqual(['a/1 tenant.updated', 'a/2 event.parked', 'a/3 tenant.updated', 'b/1 tenant.updated'])
-    expect(done.parked.map(({ row: { sequence }, reason }) => [sequence, reason])).toEqual([['2', 'refused']])
+    expect(done.parked.map(({ row: { sequence }, reason, detail }) => [sequence, reason, detail])).toEqual([
+      ['2', 'refused', 'MESSAGE_TOO_LARGE'],
+    ])
     expect(done.sent).toEqual([
       { tenantId: 'a', stream: 'domain', sequence: 3n },
       { tenantId: 'b', stream: 'domain', sequence: 1n },

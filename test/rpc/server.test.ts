@@ -116,7 +116,7 @@ describe('bind', () => {
     await until(() => other.listening)
     const { port } = other.address() as { port: number }
     const it = bare()
-    await expect(it.bind(['127.0.0.1', '127.0.0.2'], port)).rejects.toThrow(`port ${port} of 127.0.0.2 is in use`)
+    await expect(it.bind(['127.0.0.1', '127.0.0.2'], port)).rejects.toThrow(`GRPC_PORT ${port} on 127.0.0.2 is in use`)
     const again = createServer().listen(port, '127.0.0.1')
     await until(() => again.listening)
     again.close()

@@ -99,6 +99,10 @@ async function midInitdb(home: string): Promise<number> {
   throw new Error('initdb is over already')
 }
 
+async function drafts(home: string): Promise<string[]> {
+  return (await readdir(home)).filter((name) => name.startsWith('postgres.'))
+}
+
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.stop()))
   for (const folder of folders.splice(0).reverse()) await removeFolder(folder)
@@ -106,12 +110,12 @@ afterEach(async () => {
 
 const ways = process.getuid?.() === 0 && process.platform === 'linux' ? (['in place', 'in /var/tmp'] as const) : (['in place'] as const)
 
-describe.each(ways)('the database below DATA_DIR, %s', (way) => {
+describe('the database below DATA_DIR', () => {
   it('first start, second start, kill -9 and the start after it: the data is there', async () => {
-    const { dataDir, home } = await newDataDir(way)
+    const { dataDir } = await newDataDir()
     const first = startServer(dataDir)
     const made = await started(first)
-    expect(made).toMatchObject({ freshlyMade: true, dataPath: join(home, 'postgres', 'data') })
+    expect(made).toMatchObject({ freshlyMade: true, dataPath: join(dataDir, 'postgres', 'data') })
     await query(made, 'create table kept as select 7 as n')
     await first.stop()
     expect(await isPortFree(made.port)).toBe(true)
@@ -135,40 +139,40 @@ describe.each(ways)('the database below DATA_DIR, %s', (way) => {
 
     await third.kill()
     expect(await removeDataDir(dataDir)).toContain(dataDir)
-    expect([existsSync(dataDir), existsSync(home), await isPortFree(made.port)]).toEqual([false, false, true])
+    expect([existsSync(dataDir), await isPortFree(made.port)]).toEqual([false, true])
   })
 
-  it.runIf(process.platform === 'linux')(
-    'kill -9 in initdb, of the server alone or with initdb: the next start makes a whole one',
-    async () => {
-      for (const withInitdb of [false, true]) {
-        const { dataDir, home } = await newDataDir(way)
-        const first = startServer(dataDir)
-        const initdb = await midInitdb(home)
-        await first.kill()
-        if (withInitdb) process.kill(initdb, 'SIGKILL')
-        expect(existsSync(join(home, 'postgres'))).toBe(false)
-        const second = startServer(dataDir)
-        const made = await started(second)
-        expect(made.freshlyMade).toBe(true)
-        expect(await query(made, 'select datname from pg_database order by 1')).toHaveLength(3)
-        await second.stop()
-        const third = startServer(dataDir)
-        expect((await started(third)).freshlyMade).toBe(false)
-        expect((await readdir(home)).filter((name) => name.startsWith('postgres.'))).toEqual([])
-        await third.stop()
-      }
-    },
-  )
-
   it('five first starts at once: one has it, four are refused, and no draft is left', async () => {
-    const { dataDir, home } = await newDataDir(way)
+    const { dataDir } = await newDataDir()
     const answers = await Promise.all(Array.from({ length: 5 }, () => startServer(dataDir).answer))
     const winners = answers.filter(({ error }) => error === undefined) as Started[]
     expect(winners).toHaveLength(1)
     expect(answers.filter(({ error }) => error === 'DataDirInUse')).toHaveLength(4)
     expect(await query(winners[0]!, 'select 1 as n')).toEqual([{ n: 1 }])
-    expect((await readdir(home)).filter((name) => name.startsWith('postgres.'))).toEqual([])
+    expect(await drafts(dataDir)).toEqual([])
+  })
+
+  it.runIf(process.platform === 'linux').each(
+    ways.flatMap((way) => [
+      { way, killed: 'the server' },
+      { way, killed: 'the server and initdb' },
+    ]),
+  )('kill -9 of $killed in initdb, data $way: the next start makes a whole database', async ({ way, killed }) => {
+    const { dataDir, home } = await newDataDir(way)
+    const first = startServer(dataDir)
+    const initdb = await midInitdb(home)
+    await first.kill()
+    if (killed !== 'the server') process.kill(initdb, 'SIGKILL')
+    expect(existsSync(join(home, 'postgres'))).toBe(false)
+    const second = startServer(dataDir)
+    const made = await started(second)
+    expect(made).toMatchObject({ freshlyMade: true, dataPath: join(home, 'postgres', 'data') })
+    expect(await query(made, 'select datname from pg_database')).toHaveLength(3)
+    expect(await drafts(home)).toEqual([])
+    await second.kill()
+    // an orphan is ended, and nothing stays, here or in /var/tmp
+    await removeDataDir(dataDir)
+    expect([existsSync(dataDir), existsSync(home), await isPortFree(made.port)]).toEqual([false, false, true])
   })
 })
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { TestProject } from 'vitest/node'
 import { makePlatformKey } from '../../server/services/platform-accounts/first-key.rules.js'
 import { type Cluster, createDatabase, prepareCluster } from './databases.js'
+import { wrongEvents } from './emitted-events.js'
 import { startPooler } from './pooler.js'
 import { databaseEnv, startServerProcess } from './server-process.js'
 import { startServices } from './services.js'
@@ -20,8 +21,11 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const services = await startServices()
   const stops: (() => Promise<unknown>)[] = [() => services.stop()]
+  let emitted: string | undefined
   const teardown = async () => {
+    const wrong = emitted === undefined ? [] : await wrongEvents(emitted)
     for (const stop of stops.splice(0).reverse()) await stop()
+    if (wrong.length > 0) throw new Error(`events that the suite emitted are wrong:\n${wrong.join('\n')}`)
   }
   try {
     for (const line of services.describe()) console.log(`  ${line}`)
@@ -29,7 +33,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide('cluster', cluster)
     project.provide('redisUrl', services.redis?.url)
     project.provide('kafkaBrokers', services.kafka?.brokers)
-    project.provide('server', cluster && (await startRpcServer(cluster, services.redis?.url, services.kafka?.brokers, stops)))
+    const server = cluster && (await startRpcServer(cluster, services.redis?.url, services.kafka?.brokers, stops))
+    project.provide('server', server)
+    emitted = server?.superuserUrl
     return teardown
   } catch (err) {
     await teardown()

@@ -1,4 +1,4 @@
-import { cp, mkdir, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
@@ -11,9 +11,19 @@ import { makeFolder, removeFolder } from './temp-folder.js'
 export interface KafkaBroker extends ServiceProcess {
   brokers: string
   port: number
+  /** Where `secure` was asked for: `host:port` of each kind. */
+  secured: Readonly<Record<Protocol, string>> | undefined
   /** For people. */
   how: string
 }
+
+export interface KafkaOptions {
+  /** More listeners, one of each protocol; `SSL` demands a client's certificate. PEM files, and the one login, by PLAIN and SCRAM-SHA-512. */
+  secure?: { ca: string; cert: string; key: string; username: string; password: string }
+}
+
+const protocols = ['SSL', 'SASL_SSL', 'SASL_PLAINTEXT'] as const
+type Protocol = (typeof protocols)[number]
 
 const version = '4.1.0'
 const artifacts = [`org.apache.kafka:kafka_2.13:${version}`, 'org.slf4j:slf4j-nop:1.7.36']
@@ -24,7 +34,7 @@ const jvm = ['-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']
  * A broker of one's own: one node, KRaft, topics made on demand of an admin only. Ready in 2 to 3 s, the first time on a machine 10.
  * @throws ServiceMissing without Java 17 and Maven, or if Maven can't fetch it.
  */
-export async function startKafka(): Promise<KafkaBroker> {
+export async function startKafka({ secure }: KafkaOptions = {}): Promise<KafkaBroker> {
   const java = await findJava()
   const distribution = await fetchDistribution(java)
   const folder = await makeFolder('kafka')
@@ -33,7 +43,9 @@ export async function startKafka(): Promise<KafkaBroker> {
     for (let attempt = 1; ; attempt++) {
       const [port, controllerPort] = [await freePort(), await freePort()]
       const config = join(folder, 'server.properties')
-      await writeFile(config, properties({ data: join(folder, 'data'), port, controllerPort }))
+      const plain = properties({ data: join(folder, 'data'), port, controllerPort })
+      const more = secure && (await securing(plain, folder, secure))
+      await writeFile(config, text(more?.settings ?? plain))
       const brokers = `127.0.0.1:${port}`
       try {
         const broker = await launch({
@@ -44,7 +56,9 @@ export async function startKafka(): Promise<KafkaBroker> {
           folder,
           answers: () => kafkaAnswers(brokers),
         })
-        return Object.assign(broker, { brokers, port, how: `Kafka ${version} from Maven Central on ${brokers}` })
+        if (secure) await addLogin(java, join(distribution, 'jars', '*'), brokers, secure)
+        const how = `Kafka ${version} from Maven Central on ${brokers}`
+        return Object.assign(broker, { brokers, port, secured: more?.secured, how })
       } catch (err) {
         // another took one of the ports
         if (attempt === 3) throw err
@@ -117,7 +131,7 @@ function fetchDistribution(java: string): Promise<string> {
       throw new ServiceMissing('install Maven, and let it reach Maven Central once', err)
     }
     const config = join(draft, 'format.properties')
-    await writeFile(config, properties({ data: storage, port: 1, controllerPort: 2 }))
+    await writeFile(config, text(properties({ data: storage, port: 1, controllerPort: 2 })))
     const formatted = await run(java, [...jvm, 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config], {
       env: { PATH: process.env.PATH, CLASSPATH: join(jars, '*') },
     })
@@ -125,8 +139,10 @@ function fetchDistribution(java: string): Promise<string> {
   })
 }
 
-function properties({ data, port, controllerPort }: { data: string; port: number; controllerPort: number }): string {
-  const settings = {
+type Settings = Record<string, string>
+
+function properties({ data, port, controllerPort }: { data: string; port: number; controllerPort: number }): Settings {
+  return {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
@@ -151,7 +167,48 @@ function properties({ data, port, controllerPort }: { data: string; port: number
     'broker.session.timeout.ms': '5000',
     'broker.heartbeat.interval.ms': '1000',
   }
-  return Object.entries(settings)
+}
+
+const text = (settings: Settings) =>
+  Object.entries(settings)
     .map(([name, value]) => `${name}=${value}\n`)
     .join('')
+
+type Secure = NonNullable<KafkaOptions['secure']>
+
+/** The broker talks to itself over the plain listener, which stays. */
+async function securing(plain: Settings, folder: string, { ca, cert, key, username, password }: Secure) {
+  const keyStore = join(folder, 'broker.pem')
+  await writeFile(keyStore, (await Promise.all([key, cert].map((path) => readFile(path, 'utf8')))).join(''), { mode: 0o600 })
+  const addresses: [Protocol, string][] = []
+  for (const protocol of protocols) addresses.push([protocol, `127.0.0.1:${await freePort()}`])
+  const beside = (name: string, form: (protocol: Protocol, address: string) => string) =>
+    [plain[name], ...addresses.map(([protocol, address]) => form(protocol, address))].join(',')
+  const logins = (['SASL_SSL', 'SASL_PLAINTEXT'] as const).map((protocol) => `listener.name.${protocol.toLowerCase()}`)
+  const settings: Settings = {
+    ...plain,
+    listeners: beside('listeners', (protocol, address) => `${protocol}://${address}`),
+    'advertised.listeners': beside('advertised.listeners', (protocol, address) => `${protocol}://${address}`),
+    'listener.security.protocol.map': beside('listener.security.protocol.map', (protocol) => `${protocol}:${protocol}`),
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': keyStore,
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.location': ca,
+    'listener.name.ssl.ssl.client.auth': 'required',
+  }
+  for (const login of logins) {
+    settings[`${login}.sasl.enabled.mechanisms`] = 'PLAIN,SCRAM-SHA-512'
+    settings[`${login}.plain.sasl.jaas.config`] =
+      `org.apache.kafka.common.security.plain.PlainLoginModule required user_${username}="${password}";`
+    settings[`${login}.scram-sha-512.sasl.jaas.config`] = 'org.apache.kafka.common.security.scram.ScramLoginModule required;'
+  }
+  return { settings, secured: Object.fromEntries(addresses) as Record<Protocol, string> }
+}
+
+/** What SCRAM needs; Kafka keeps it in its own data. */
+async function addLogin(java: string, classPath: string, brokers: string, { username, password }: Secure): Promise<void> {
+  const what = ['--entity-type', 'users', '--entity-name', username, '--add-config', `SCRAM-SHA-512=[password=${password}]`]
+  const args = [...jvm, 'org.apache.kafka.tools.ConfigCommand', '--bootstrap-server', brokers, '--alter', ...what]
+  const ran = await run(java, args, { env: { PATH: process.env.PATH, CLASSPATH: classPath } })
+  if (!ran.ok) throw new Error(`Kafka took no login: ${ran.output}`)
 }

@@ -9,6 +9,7 @@ import { makePlatformKey } from '../../server/services/platform-accounts/first-k
 import { createLog } from '../../server/telemetry/log.js'
 import { type Clients, connect } from './client.js'
 import { type Cluster, createDatabase, type TestDatabase } from './databases.js'
+import { wrongEvents } from './emitted-events.js'
 
 export interface SoloOptions {
   /** Environment variables over the defaults. */
@@ -108,7 +109,10 @@ export async function startSolo({
       clients.close()
       await app.stop()
       await Promise.all([pool.end(), superuser.end()])
-      if (!beside && !given) await database.drop()
+      if (beside || given) return
+      const wrong = await wrongEvents(database.superuserUrl)
+      await database.drop()
+      if (wrong.length > 0) throw new Error(`events that this app emitted are wrong:\n${wrong.join('\n')}`)
     },
   }
 }

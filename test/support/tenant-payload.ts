@@ -4,7 +4,12 @@ const times = ['create_time', 'suspend_time', 'delete_time', 'purge_time'] as co
 
 /** What a `tenant.*` event must tell of a tenant, field by field; actor, changed fields and the spelling of times are taken from the event. */
 export function expectedPayload(tenant: Tenant, data: Record<string, unknown>): Record<string, unknown> {
-  const moments = { create_time: tenant.createTime, suspend_time: tenant.suspendTime, delete_time: tenant.deleteTime, purge_time: tenant.purgeTime }
+  const moments = {
+    create_time: tenant.createTime,
+    suspend_time: tenant.suspendTime,
+    delete_time: tenant.deleteTime,
+    purge_time: tenant.purgeTime,
+  }
   const told = times.flatMap((name) => {
     const at = moments[name]
     if (at === undefined) return []

@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import type pg from 'pg'
 import type { AccessRow, DbCall } from '../../server/db/call.js'
 import { type Database, type DatabaseOptions, openDatabase } from '../../server/db/database.js'
 import { inNewTenant } from '../../server/db/in-tenant.js'
@@ -87,3 +88,19 @@ export const invitationRow = (more: { owner?: boolean; email?: string } = {}) =>
 })
 
 export const event = (payload = '{}') => ({ stream: 'domain', type: 'com.enterprise.customer.test.v1', subject: '', payload }) as const
+
+/** Between a pool and its server: `change` sees the text of every query and may send another in its place, without values. */
+export function tamper(pool: pg.Pool, change: (text: string) => string | undefined): void {
+  const tampered = new WeakSet<pg.PoolClient>()
+  pool.on('acquire', (client) => {
+    if (tampered.has(client)) return
+    tampered.add(client)
+    const query = client.query.bind(client) as (config: pg.QueryConfig) => unknown
+    Object.assign(client, {
+      query: (config: pg.QueryConfig) => {
+        const text = change(config.text)
+        return query(text === undefined ? config : ({ text, values: [], queryMode: 'extended' } as pg.QueryConfig))
+      },
+    })
+  })
+}

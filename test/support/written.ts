@@ -36,9 +36,9 @@ export const schemaOf = (tenantId: string) => `t_${tenantId.slice(4)}`
 export async function keptOf(tenantId: string): Promise<Kept> {
   const schema = schemaOf(tenantId)
   const query = async (text: string, values: unknown[] = []) => (await theSuperuser().query(text, values)).rows
-  const events = (await query('select * from platform.events where tenant_id = $1 and stream = $2 order by sequence', [tenantId, 'domain'])).map(
-    ({ sequence, payload, ...row }) => ({ ...row, sequence: Number(sequence), data: JSON.parse(payload) }) as WrittenEvent,
-  )
+  const events = (
+    await query('select * from platform.events where tenant_id = $1 and stream = $2 order by sequence', [tenantId, 'domain'])
+  ).map(({ sequence, payload, ...row }) => ({ ...row, sequence: Number(sequence), data: JSON.parse(payload) }) as WrittenEvent)
   const audit = (await query(`select * from ${schema}.audit_entries order by audit_seq`)).map(
     ({ audit_seq, time, entry }) => ({ seq: Number(audit_seq), time, entry: JSON.parse(entry) }) as WrittenEntry,
   )

@@ -41,7 +41,9 @@ async function* watch(
   const answer = (events: readonly EventRow[], last: bigint) => ({ events: events.map(eventToWire), lastSequence: sequenceText(last) })
   const news = bell()
   const watched = poll.watch(call.tenantId, news.ring)
-  const takeGuardOff = guardStream(db, call, poll, { ...timings, cursor })
+  // The drain, the guard and the layers know nothing of a cursor.
+  call.refineAbort((fault) => withCursor(fault, cursor()))
+  const takeGuardOff = guardStream(db, call, poll, timings)
   call.signal.addEventListener('abort', news.ring)
   try {
     for (let beatAtMs = performance.now() + heartbeatMs; ; ) {

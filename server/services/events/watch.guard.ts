@@ -65,8 +65,6 @@ export function withCursor(fault: Fault, lastSequence: string | undefined): Faul
 export interface GuardOptions {
   readonly authorizeMs: number
   readonly lifetimeMs: number
-  /** What has been looked at so far; undefined: nothing. */
-  readonly cursor: () => string | undefined
 }
 
 /**
@@ -74,7 +72,7 @@ export interface GuardOptions {
  * and at once where the polled revisions moved: the tenant's, and the platform's.
  * @returns what takes the guard off
  */
-export function guardStream(db: Database, call: Call, poll: Poll, { authorizeMs, lifetimeMs, cursor }: GuardOptions): () => void {
+export function guardStream(db: Database, call: Call, poll: Poll, { authorizeMs, lifetimeMs }: GuardOptions): () => void {
   const due = bell()
   let over = false
   let known = ''
@@ -84,7 +82,7 @@ export function guardStream(db: Database, call: Call, poll: Poll, { authorizeMs,
     if (revisions !== known) due.ring()
     known = revisions
   })
-  const expired = () => call.abort(withCursor(new Fault('STREAM_EXPIRED', 'the stream has lived its time; call again'), cursor()))
+  const expired = () => call.abort(new Fault('STREAM_EXPIRED', 'the stream has lived its time; call again'))
   const expiry = setTimeout(expired, lifetimeMs)
   const authorize = async () => {
     await due.wait(authorizeMs)
@@ -93,7 +91,7 @@ export function guardStream(db: Database, call: Call, poll: Poll, { authorizeMs,
       await briefly(call, (brief) => inTenant(db, brief, (tx) => tx.last(sql`select 1 as one`.compile(tx.platform))))
     } catch (err) {
       const fault = err instanceof Fault ? err : new Fault('DEPENDENCY_DOWN', 'the stream could not be authorized', {}, { cause: err })
-      if (!over) call.abort(withCursor(fault, cursor()))
+      if (!over) call.abort(fault)
       return
     }
     void authorize()

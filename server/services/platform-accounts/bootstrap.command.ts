@@ -4,9 +4,15 @@ import type { Log } from '../../telemetry/log.js'
 import { keyRow } from './first-key.rules.js'
 import { insertFirstKey } from './platform-accounts.repo.js'
 
-/** Makes the first platform key, once ever. A configured key that differs from it counts for nothing, and revives nothing. */
-export async function ensureFirstKey(pool: Pool, key: string, log: Log): Promise<void> {
+/**
+ * Makes the first platform key, once ever. A configured key that differs from it counts for nothing, and revives nothing.
+ * @returns whether the configured key is the first one, and good
+ */
+export async function ensureFirstKey(pool: Pool, key: string, log: Log): Promise<boolean> {
   const row = keyRow(key, 'platform-api-key.bootstrap', 'start')
-  const hash = await insertFirstKey(pool, row)
-  if (!sameHash(hash, row.secretHash)) log.warn({}, 'another first key was made before: the one that is configured is ignored')
+  const first = await insertFirstKey(pool, row)
+  const same = sameHash(first.secretHash, row.secretHash)
+  if (!same) log.warn({}, 'another first key was made before: the one that is configured is ignored; `recover-platform-key` makes another')
+  else if (first.revoked) log.warn({}, 'the first key was revoked, and stays so; `recover-platform-key` makes another')
+  return same && !first.revoked
 }

@@ -39,9 +39,12 @@ export interface FirstKey {
 
 /**
  * Makes the first account and key, once ever: a marker row; several first starts make one.
- * @returns the hash of the first key, made now or before
+ * @returns the first key, made now or before
  */
-export async function insertFirstKey(pool: Pool, { accountId, keyId, secretHash, audit }: FirstKey): Promise<Buffer> {
+export async function insertFirstKey(
+  pool: Pool,
+  { accountId, keyId, secretHash, audit }: FirstKey,
+): Promise<{ readonly secretHash: Buffer; readonly revoked: boolean }> {
   const results = await flight(pool, 'platform_app', [
     statement(`select from platform.tenant_counters where tenant_id = 'platform' for no key update`),
     statement(
@@ -54,10 +57,12 @@ export async function insertFirstKey(pool: Pool, { accountId, keyId, secretHash,
       select $2, $1, 'bootstrap', $3, '{*}', true where not exists (select from platform.platform_api_keys where bootstrap)`,
       [accountId, keyId, secretHash],
     ),
-    ...auditing(`exists (select from platform.platform_api_keys where id = $1)`, keyId, audit),
-    statement('select secret_hash from platform.platform_api_keys where bootstrap'),
+    // By the account, whose id is new each time: the key's own id is the same at every start.
+    ...auditing(`exists (select from platform.platform_service_accounts where id = $1)`, accountId, audit),
+    statement('select secret_hash, revoke_time is not null as revoked from platform.platform_api_keys where bootstrap'),
   ])
-  return results.at(-1)?.rows[0].secret_hash as Buffer
+  const first = results.at(-1)?.rows[0] as { secret_hash: Buffer; revoked: boolean }
+  return { secretHash: first.secret_hash, revoked: first.revoked }
 }
 
 export interface RecoveredKey extends FirstKey {
@@ -83,11 +88,11 @@ export async function insertRecoveredKey(pool: Pool, key: RecoveredKey): Promise
 }
 
 /** The counter is locked already; the entry is the trail's next, if `condition` holds. */
-const auditing = (condition: string, keyId: string, entry: string): Statement[] => [
+const auditing = (condition: string, id: string, entry: string): Statement[] => [
   statement(
     `insert into platform.platform_audit (audit_seq, time, entry)
     select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where ${condition}`,
-    [keyId, entry],
+    [id, entry],
   ),
   statement(`update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit)
     where tenant_id = 'platform'`),

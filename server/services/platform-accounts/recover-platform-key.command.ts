@@ -1,5 +1,6 @@
 import { declaredPermissions } from '../../contract/policies.js'
 import { openPool, type PoolOptions } from '../../db/pool.js'
+import { checkVersions } from '../../db/versions.js'
 import { tenantPermissions } from '../roles/roles.rules.js'
 import { keyRow, makePlatformKey } from './first-key.rules.js'
 import { insertRecoveredKey } from './platform-accounts.repo.js'
@@ -14,6 +15,7 @@ const goodForDays = 90
 export async function recoverPlatformKey(options: Omit<PoolOptions, 'max'>, actor: string): Promise<string> {
   const pool = openPool({ ...options, max: 1 })
   try {
+    await checkVersions(pool)
     const key = makePlatformKey()
     const scopes = [...new Set([...declaredPermissions(), 'platform-manage-accounts', ...tenantPermissions])].slice(0, 64)
     await insertRecoveredKey(pool, { ...keyRow(key, 'platform-api-key.recover', actor), scopes, goodForDays })

@@ -55,7 +55,17 @@ it.each([
   ['display_name', ['', ' \t', 'x'.repeat(201)]],
   [
     'owner_email',
-    ['', 'owner', '@acme.example', 'o@', 'o@a@acme.example', 'o w@acme.example', 'o@acme..example', 'o@-', `${'o'.repeat(65)}@acme.example`],
+    [
+      '',
+      'owner',
+      '@acme.example',
+      'o@',
+      'o@a@acme.example',
+      'o w@acme.example',
+      'o@acme..example',
+      'o@-',
+      `${'o'.repeat(65)}@acme.example`,
+    ],
   ],
   ['request_id', ['1', 'no-uuid', '{00000000-0000-4000-8000-000000000000}']],
 ])('INVALID_ARGUMENT: %s', async (field, values) => {
@@ -71,7 +81,9 @@ it.each([
 
 it('INVALID_ARGUMENT: labels and contacts, each named', async () => {
   const labels = (given: Record<string, string>) => refusal(onboard(clients, { labels: given }))
-  expect((await labels(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, '1'])))).violations).toMatchObject([{ field: 'labels' }])
+  expect((await labels(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, '1'])))).violations).toMatchObject([
+    { field: 'labels' },
+  ])
   for (const key of ['', 'A', '1a', 'a_time', 'create_time', '__proto__', 'a'.repeat(64)]) {
     expect((await labels(JSON.parse(`{${JSON.stringify(key)}: "1"}`))).violations, key).toMatchObject([{ field: `labels["${key}"]` }])
   }

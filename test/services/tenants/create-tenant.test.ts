@@ -85,7 +85,14 @@ it('OK: the owner is invited as tenant-admin at the canonical address, without a
   const { id } = await onboard(clients, { ownerEmail: ' Öwner.Ａ@BÜCHER.Example\t' })
   const invitations = await rows(`select * from ${schemaOf(id)}.invitations`)
   expect(invitations).toMatchObject([
-    { email: 'öwner.a@xn--bcher-kva.example', role_keys: ['tenant-admin'], owner: true, secret_hash: null, accept_time: null, revoke_time: null },
+    {
+      email: 'öwner.a@xn--bcher-kva.example',
+      role_keys: ['tenant-admin'],
+      owner: true,
+      secret_hash: null,
+      accept_time: null,
+      revoke_time: null,
+    },
   ])
   expect(invitations[0].expire_time.getTime()).toBeGreaterThan(invitations[0].create_time.getTime())
   const { events, audit } = await keptOf(id)

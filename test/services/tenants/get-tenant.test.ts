@@ -10,7 +10,12 @@ const clients = theClients()
 const { tenants } = clients
 let tenant: Tenant
 beforeAll(async () => {
-  tenant = await onboard(clients, { labels: { tier: 'gold' }, contacts: { securityEmail: 'sec@acme.example' }, plan: 'enterprise', region: 'eu' })
+  tenant = await onboard(clients, {
+    labels: { tier: 'gold' },
+    contacts: { securityEmail: 'sec@acme.example' },
+    plan: 'enterprise',
+    region: 'eu',
+  })
 })
 afterAll(() => clients.close())
 

@@ -31,7 +31,11 @@ it('OK: suspend_time and suspend_reason; the platform still reads and writes it'
   expect(await tenants.getTenant({ tenantId })).toEqual(suspended)
   expect(await tenants.resolveTenant({ slug: suspended.slug })).toEqual(suspended)
   const updated = await tenants.updateTenant({ tenantId, displayName: 'Still here' })
-  expect(updated).toMatchObject({ displayName: 'Still here', state: TenantState.TENANT_STATE_SUSPENDED, suspendReason: 'invoice 7 <overdue>' })
+  expect(updated).toMatchObject({
+    displayName: 'Still here',
+    state: TenantState.TENANT_STATE_SUSPENDED,
+    suspendReason: 'invoice 7 <overdue>',
+  })
   expect((await clients.events.listEvents({ tenantId })).events.length).toBeGreaterThan(2)
 })
 

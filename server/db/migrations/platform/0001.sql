@@ -110,7 +110,8 @@ create table platform.relay_positions (
   stream text,
   sent bigint not null default 0,
   primary key (tenant_id, stream)
-) with (fillfactor = 50);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+-- What could not be sent, whole: it must be there to be sent later, when its week of events is dropped. `detail` is what the broker said.
 create table platform.dead_letters (
   tenant_id text,
   stream text,
@@ -118,6 +119,13 @@ create table platform.dead_letters (
   event_id text not null,
   type text not null,
   reason text not null,
+  detail text not null,
+  time timestamptz not null,
+  subject text not null,
+  payload text not null,
+  traceparent text not null,
+  correlation_id text not null,
+  causation_id text not null,
   create_time timestamptz not null default now(),
   primary key (tenant_id, stream, sequence)
 );
@@ -126,7 +134,7 @@ create table platform.leases (
   holder text not null default '',
   epoch bigint not null default 0,
   expire_time timestamptz not null default '-infinity'
-) with (fillfactor = 50);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- The scripts that make a tenant's schema, `{s}` for its name; written by the migrator alone, run by lib.make_tenant.
 create table platform.schema_versions (
@@ -233,37 +241,59 @@ begin
   end if;
 end $$;
 
--- Weeks of events, made ahead and dropped whole, in UTC whatever the session's zone; for the retention login.
+-- Weeks of events, made ahead and dropped whole, in UTC whatever the session's zone; for the retention login. A lock that does not come at once is
+-- not waited for: all mutations would queue behind. The job comes again.
+-- A week is made beside the table and attached: CREATE … PARTITION OF would lock every writer out.
 create function lib.make_event_partitions(weeks integer) returns integer language plpgsql security definer
-  set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set lock_timeout = '200ms' as $$
 declare
   monday timestamptz := date_trunc('week', now());
   made integer := 0;
   name text;
 begin
+  perform pg_advisory_xact_lock(hashtextextended('platform.events partitions', 0));
   for i in 0..least(weeks, 60) loop
     name := 'events_' || to_char(monday + i * interval '1 week', 'IYYY_IW');
     if to_regclass('platform.' || name) is null then
-      execute format('create table if not exists platform.%I partition of platform.events for values from (%L) to (%L)',
+      execute format('create table platform.%I (like platform.events including all)', name);
+      execute format('alter table platform.events attach partition platform.%I for values from (%L) to (%L)',
         name, monday + i * interval '1 week', monday + (i + 1) * interval '1 week');
       made := made + 1;
     end if;
   end loop;
   return made;
 end $$;
-create function lib.drop_event_partitions(keep_days integer) returns integer language plpgsql security definer
-  set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+-- Drops the weeks that ended keep_days ago, the oldest first, up to one with events that were not sent: it stays, and those behind it, since an
+-- archive has no holes. Where no relay has ever held its lease, nothing will be sent, and age alone decides. `kept`: weeks that wait for the relay.
+create function lib.drop_event_partitions(keep_days integer) returns table (dropped integer, kept integer) language plpgsql security definer
+  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set lock_timeout = '200ms' as $$
 declare
-  dropped integer := 0;
+  relayed boolean := exists (select from platform.leases where name = 'relay');
+  unsent boolean := false;
   part record;
 begin
   if keep_days is null or keep_days < 7 then raise exception 'events are kept for at least 7 days' using errcode = '22023'; end if;
+  dropped := 0;
+  kept := 0;
+  perform pg_advisory_xact_lock(hashtextextended('platform.events partitions', 0));
   for part in select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'platform.events'::regclass
-    and to_date(substr(c.relname, 8), 'IYYY_IW') + 7 <= (now() - keep_days * interval '1 day')::date loop
-    execute format('drop table platform.%I', part.relname);
-    dropped := dropped + 1;
+    and c.relname ~ '^events_[0-9]{4}_[0-9]{2}$' and to_date(substr(c.relname, 8), 'IYYY_IW') + 7 <= (now() - keep_days * interval '1 day')::date
+    order by c.relname loop
+    if relayed and not unsent then
+      execute format('select exists (select from platform.tenant_counters c cross join lateral
+          (values (''domain'', c.domain_sequence), (''security'', c.security_sequence), (''platform'', c.platform_sequence)) s(stream, last)
+        left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream
+        where s.last > coalesce(p.sent, 0) and exists (select from platform.%I e
+          where e.tenant_id = c.tenant_id and e.stream = s.stream and e.sequence > coalesce(p.sent, 0)))', part.relname) into unsent;
+    end if;
+    if unsent then
+      kept := kept + 1;
+    else
+      execute format('drop table platform.%I', part.relname);
+      dropped := dropped + 1;
+    end if;
   end loop;
-  return dropped;
+  return next;
 end $$;
 -- Whole weeks from now on that have their partition; the alarm is below 2.
 create function lib.event_weeks_ahead() returns integer language sql stable security definer
