@@ -1,9 +1,10 @@
 import { echo } from './echo.bench.js'
 import { getTenant, reads } from './get-tenant.bench.js'
 import { type Line, table } from './line.js'
+import { mutation } from './mutation.bench.js'
 import { openStage, type Stage } from './stage.js'
 
-const benches: Record<string, (stage: Stage) => Promise<Line[]>> = { echo, getTenant, reads }
+const benches: Record<string, (stage: Stage) => Promise<Line[]>> = { echo, getTenant, mutation, reads }
 
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !Object.hasOwn(benches, name))
@@ -27,4 +28,6 @@ try {
   await stage.stop()
 }
 console.log(table(lines))
-console.log(`\n${((performance.now() - begun) / 1000).toFixed(0)} s; Node ${process.versions.node}. Rates are this machine's, and this moment's; the ratios count.`)
+console.log(
+  `\n${((performance.now() - begun) / 1000).toFixed(0)} s; Node ${process.versions.node}. Rates are this machine's, and this moment's; the ratios count.`,
+)

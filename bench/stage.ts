@@ -1,15 +1,15 @@
-import { openPool } from '../server/db/pool.js'
 import { flight } from '../server/db/flight.js'
+import { openPool } from '../server/db/pool.js'
 import { statement } from '../server/db/statement.js'
-import { makeRingKey } from '../server/keys/ring.js'
 import { newId } from '../server/keys/ids.js'
+import { makeRingKey } from '../server/keys/ring.js'
 import { makePlatformKey } from '../server/services/platform-accounts/first-key.rules.js'
 import { type Cluster, createDatabase, prepareCluster, type TestDatabase } from '../test/support/databases.js'
 import { startPostgresCluster } from '../test/support/postgres.js'
 import { databaseEnv } from '../test/support/server-process.js'
 import { makeFolder, removeFolder } from '../test/support/temp-folder.js'
-import type { Load, LoadResult } from './load/load.child.js'
 import type { Target } from './load/connection.js'
+import type { Load, LoadResult } from './load/load.child.js'
 import { type Child, type Measured, type Server, startChild, startServer } from './process.js'
 import type { Side } from './sides.js'
 
@@ -101,8 +101,10 @@ export function calls(
       const before = await server.cpuUs()
       const load = { target, messages, connections, inFlight, ms, ...(perSecond === undefined ? {} : { perSecond }) }
       const result = await stage.load(load)
-      if (result.failed > 0 || result.calls === 0) throw new Error(`${path}: ${result.failed} of ${result.failed + result.calls} calls failed`)
-      if (result.loaderCpu > 0.9) console.warn(`${path}: the load generator was busy for ${(result.loaderCpu * 100).toFixed(0)} % of the time`)
+      if (result.failed > 0 || result.calls === 0)
+        throw new Error(`${path}: ${result.failed} of ${result.failed + result.calls} calls failed`)
+      if (result.loaderCpu > 0.9)
+        console.warn(`${path}: the load generator was busy for ${(result.loaderCpu * 100).toFixed(0)} % of the time`)
       return { ...result, cpuUs: ((await server.cpuUs()) - before) / result.calls }
     },
   }

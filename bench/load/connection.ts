@@ -44,9 +44,7 @@ export class Connection {
     })
     this.#firstHeaders = frame(frameType.headers, flag.endHeaders, 0, first)
     const headers = frame(frameType.headers, flag.endHeaders, 0, later)
-    this.#templates = messages.map((message) =>
-      Buffer.concat([headers, frame(frameType.data, flag.endStream, 0, grpcMessage(message))]),
-    )
+    this.#templates = messages.map((message) => Buffer.concat([headers, frame(frameType.data, flag.endStream, 0, grpcMessage(message))]))
     this.#laterBytes = headers.length
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('close', () => this.#lost())

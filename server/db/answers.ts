@@ -23,8 +23,8 @@ export interface AnswersOptions {
 
 /**
  * Waits until the database lets the login in: it may be starting at the same time as we, and a process that ends at once is only started again.
- * What waiting does not change (a password, a certificate) is left to who comes next.
- * @throws where it is still away after `timeoutMs` (30 s), or when the signal fires
+ * What PostgreSQL itself objects to (a password, say) is left to who comes next.
+ * @throws where it is still away after `timeoutMs` (30 s), where it is not whom we may trust (TLS), or when the signal fires
  */
 export async function databaseAnswers(url: string, { ssl, signal, log, timeoutMs = 30_000 }: AnswersOptions): Promise<void> {
   const deadline = performance.now() + timeoutMs
@@ -38,8 +38,12 @@ export async function databaseAnswers(url: string, { ssl, signal, log, timeoutMs
     )
     await client.end().catch(() => {})
     if (failure === undefined) return
-    if (!awayCodes.has(failure.code ?? '') && !/timeout/i.test(failure.message)) return
     const { host } = new URL(url)
+    if (!awayCodes.has(failure.code ?? '') && !/timeout/i.test(failure.message)) {
+      if (failure instanceof pg.DatabaseError) return
+      // what OpenSSL says names nobody
+      throw new Error(`PostgreSQL on ${host}: ${failure.message}`, { cause: failure })
+    }
     if (performance.now() > deadline) throw new Error(`PostgreSQL on ${host} does not answer: ${failure.message || failure.code}`)
     if (attempt === 1) log(`PostgreSQL on ${host} does not answer yet (${failure.code ?? failure.message}): waiting for it`)
     await sleep(Math.min(1_000, 100 * attempt), undefined, { signal }).catch(() => {})

@@ -2,7 +2,7 @@ import type { EventStream } from '../contract/event-catalogue.js'
 import type { Lease } from '../jobs/job.js'
 import type { Log } from '../telemetry/log.js'
 import { counter } from '../telemetry/metrics.js'
-import { type EventRecord, parkedRow, parkReasonOf, recordOf } from './envelope.js'
+import { type EventRecord, type EventRow, parkedRow, parkReasonOf, recordOf } from './envelope.js'
 import { type KafkaSender, RecordRefused } from './kafka.js'
 import type { Parked, PendingRow, Sent } from './relay.repo.js'
 import type { Topics } from './topics.js'
@@ -123,7 +123,7 @@ export function createDelivery({ sender, topics, log, sendTimeoutMs, prepare, ra
         settle(stream, failure)
       }
       return {
-        sent: positions(delivered.map((entry) => entry.row)),
+        sent: endsOf(delivered.map((entry) => entry.row)),
         parked: delivered.flatMap((entry) => entry.parked ?? []),
         count: delivered.length,
       }
@@ -142,10 +142,11 @@ function parkedEntry(row: PendingRow, topic: string, why: Omit<Parked, 'row'>): 
   return { row, record: recordOf(parkedRow(row, why.reason), topic, new Date()), parked: { row, ...why } }
 }
 
-function positions(rows: readonly PendingRow[]): Sent[] {
-  const reached = new Map<string, Sent>()
-  for (const row of rows) {
-    reached.set(`${row.tenant_id}/${row.stream}`, { tenantId: row.tenant_id, stream: row.stream, sequence: BigInt(row.sequence) })
-  }
-  return [...reached.values()]
+export const placeOf = (tenantId: string, stream: string) => `${tenantId}/${stream}`
+
+/** The last of these rows of each tenant and stream; they come by sequence. */
+export function endsOf(rows: readonly EventRow[]): Sent[] {
+  const ends = new Map<string, EventRow>()
+  for (const row of rows) ends.set(placeOf(row.tenant_id, row.stream), row)
+  return [...ends.values()].map((row) => ({ tenantId: row.tenant_id, stream: row.stream, sequence: BigInt(row.sequence) }))
 }

@@ -63,7 +63,7 @@ function socketsOf() {
     closed = true
     for (const socket of open) socket.destroy(new Error('closed'))
   }
-  return { make, destroy }
+  return { make, destroy, closed: () => closed }
 }
 
 /** The client says the same for every connection and try: a line in ten seconds is enough, since whoever uses it logs what became of it. */
@@ -76,7 +76,9 @@ function quiet(log: Log, everyMs = 10_000) {
   }
 }
 
-function clientOf(options: KafkaOptions, socketFactory: ISocketFactory, requestTimeoutMs: number, warn: ReturnType<typeof quiet>): Kafka {
+type Sockets = ReturnType<typeof socketsOf>
+
+function clientOf(options: KafkaOptions, sockets: Sockets, requestTimeoutMs: number, warn: ReturnType<typeof quiet>): Kafka {
   const config: KafkaConfig = {
     brokers: [...options.brokers],
     clientId: options.clientId,
@@ -85,9 +87,10 @@ function clientOf(options: KafkaOptions, socketFactory: ISocketFactory, requestT
     connectionTimeout: options.connectTimeoutMs ?? 2_000,
     requestTimeout: requestTimeoutMs,
     retry: { retries: 0 },
-    socketFactory,
+    socketFactory: sockets.make,
     logLevel: logLevel.ERROR,
-    logCreator: () => (entry) => warn({ message: entry.log.message, namespace: entry.namespace }),
+    // that its sockets are gone is no news once we have ended them
+    logCreator: () => (entry) => void (sockets.closed() || warn({ message: entry.log.message, namespace: entry.namespace })),
   }
   return new Kafka(config)
 }
@@ -145,8 +148,9 @@ export function createSender(options: KafkaOptions, log: Log): KafkaSender {
   let current: Promise<Connection> | undefined
 
   const connect = async (): Promise<Connection> => {
-    const { make, destroy } = socketsOf()
-    const client = clientOf(options, make, 30_000, warn)
+    const sockets = socketsOf()
+    const { destroy } = sockets
+    const client = clientOf(options, sockets, 30_000, warn)
     const producer = client.producer({
       idempotent: true,
       maxInFlightRequests: 1,
@@ -197,8 +201,8 @@ export function createSender(options: KafkaOptions, log: Log): KafkaSender {
 
 /** Runs `work` with a connection for topics, and closes it. Rejects after 15 s and three `connectTimeoutMs` at the latest. */
 export async function withAdmin<T>(options: KafkaOptions, log: Log, work: (admin: KafkaAdmin) => Promise<T>): Promise<T> {
-  const { make, destroy } = socketsOf()
-  const admin: Admin = clientOf(options, make, 10_000, quiet(log)).admin({ retry: { retries: 2 } })
+  const sockets = socketsOf()
+  const admin: Admin = clientOf(options, sockets, 10_000, quiet(log)).admin({ retry: { retries: 2 } })
   try {
     await within(admin.connect(), 3 * (options.connectTimeoutMs ?? 2_000))
     return await within(
@@ -214,7 +218,7 @@ export async function withAdmin<T>(options: KafkaOptions, log: Log, work: (admin
     )
   } finally {
     await within(admin.disconnect(), closeTimeoutMs).catch(() => {})
-    destroy()
+    sockets.destroy()
   }
 }
 

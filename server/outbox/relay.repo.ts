@@ -25,19 +25,29 @@ export interface Parked {
   readonly detail: string
 }
 
-const lastOf = `cross join lateral (values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last)
-     left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream
-     where s.stream = any ($1::text[]) and s.last > 0 and s.last > coalesce(p.sent, 0)`
+const streamsOf = `(values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last)`
 
 /** Who has events that were not sent: the full poll. */
 export const findPending = (streams: readonly string[]): Statement =>
-  statement(`select distinct c.tenant_id from platform.tenant_counters c ${lastOf}`, [streams])
+  statement(
+    `select distinct c.tenant_id from platform.tenant_counters c cross join lateral ${streamsOf}
+     left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream
+     where s.stream = any ($1::text[]) and s.last > 0 and s.last > coalesce(p.sent, 0)`,
+    [streams],
+  )
 
 /**
  * The next events of these tenants, by tenant as named, stream and sequence: `perTenant` rows of each stream at most, and of payloads, with what
  * their attributes take, `bytesMax` in all. One statement, hence one snapshot: it sees a sequence and all before it.
+ * @param ahead what is being sent: read on behind it
  */
-export const readPending = (streams: readonly string[], tenantIds: readonly string[], perTenant: number, bytesMax: number): Statement =>
+export const readPending = (
+  streams: readonly string[],
+  tenantIds: readonly string[],
+  perTenant: number,
+  bytesMax: number,
+  ahead: readonly Sent[],
+): Statement =>
   statement(
     `select b.tenant_id, b.stream, b.sent, b.last, b.sequence, to_char(b.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, b.id, b.type,
        b.subject, b.traceparent, b.correlation_id, b.causation_id, b.upto > $4::bigint as over,
@@ -48,15 +58,26 @@ export const readPending = (streams: readonly string[], tenantIds: readonly stri
          sum(case when octet_length(e.payload) <= ${payloadBytesMax} then octet_length(e.payload) else 0 end + ${attributesBytesMax})
            over (order by q.nth, q.stream, e.sequence) as upto
        from (
-         select n.nth, c.tenant_id, s.stream, s.last, coalesce(p.sent, 0) as sent
+         select n.nth, c.tenant_id, s.stream, s.last, greatest(p.sent, a.sequence, 0) as sent
          from unnest($2::text[]) with ordinality n(tenant_id, nth) join platform.tenant_counters c on c.tenant_id = n.tenant_id
-         ${lastOf}
+         cross join lateral ${streamsOf}
+         left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream
+         left join unnest($5::text[], $6::text[], $7::bigint[]) a(tenant_id, stream, sequence) on a.tenant_id = c.tenant_id and a.stream = s.stream
+         where s.stream = any ($1::text[]) and s.last > greatest(p.sent, a.sequence, 0)
        ) q cross join lateral (
          select * from platform.events e where e.tenant_id = q.tenant_id and e.stream = q.stream and e.sequence > q.sent
          order by e.sequence limit $3::integer
        ) e
      ) b order by b.nth, b.stream, b.sequence`,
-    [streams, tenantIds, perTenant, bytesMax],
+    [
+      streams,
+      tenantIds,
+      perTenant,
+      bytesMax,
+      ahead.map((it) => it.tenantId),
+      ahead.map((it) => it.stream),
+      ahead.map((it) => String(it.sequence)),
+    ],
   )
 
 const held = `platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint`

@@ -43,6 +43,8 @@ export interface Call extends DbCall {
   readonly callerDeadline: number
   /** For layers: fires `signal` with this fault, which then is the call's answer. The first one counts. */
   readonly abort: (fault: Fault) => void
+  /** For streams that resume: what ends the call passes through this first, so that its fault can tell where to go on. The last one counts. */
+  readonly refineAbort: (refine: (fault: Fault) => Fault) => void
   /** Fields of the call's one log line. */
   readonly log: Record<string, string | number | boolean>
 }

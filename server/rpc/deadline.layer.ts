@@ -1,6 +1,6 @@
-import type { Call, Layer } from './call.js'
+import type { Layer } from './call.js'
 import { Fault } from './fault.js'
-import { ifStream, untilAborted, watched } from './stream.js'
+import { ifStream, orAborted, untilAborted, watched } from './stream.js'
 
 /** Of unary calls, where the caller gives none. */
 const defaultMs = 10_000
@@ -27,7 +27,7 @@ export function deadlineLayer(): Layer {
     }
     try {
       if (call.signal.aborted) throw call.signal.reason
-      const answer = await orEnded(next(request, call), call)
+      const answer = await orAborted(next(request, call), call.signal)
       if (!call.streaming) stop()
       return ifStream(answer, call, (answers) => watched(untilAborted(answers, call.signal), call, stop))
     } catch (err) {
@@ -35,12 +35,4 @@ export function deadlineLayer(): Layer {
       throw err
     }
   }
-}
-
-/** Settles as the work does, or rejects when the call is ended, whichever is first. */
-function orEnded<T>(work: Promise<T>, call: Call): Promise<T> {
-  return new Promise((resolve, reject) => {
-    call.onAbort(reject)
-    work.then(resolve, reject)
-  })
 }

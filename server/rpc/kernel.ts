@@ -4,6 +4,7 @@ import { policyOf } from '../contract/policies.js'
 import { checkerOf } from '../contract/validator.js'
 import { addressOf } from './address.js'
 import { anonymous, type Call, type Handler, type Layer, type StreamHandler } from './call.js'
+import { CallSignal } from './call-signal.js'
 import { Fault, type Violation } from './fault.js'
 import { statusOf, trailers } from './status.js'
 import { orAborted } from './stream.js'
@@ -109,9 +110,7 @@ function opening(method: Method): Open {
     decodeAnswer: method.responseDeserialize as (bytes: Uint8Array) => unknown,
   }
   return (wire) => {
-    const controller = new AbortController()
-    const { signal } = controller
-    const listeners: ((fault: Fault) => void)[] = []
+    const signal = new CallSignal()
     let refine = (fault: Fault) => fault
     const { violations, violationsTotal, failure } = wire.request
     const deadline = wire.getDeadline()
@@ -124,13 +123,9 @@ function opening(method: Method): Open {
       deadline: Number.POSITIVE_INFINITY,
       callerDeadline: typeof deadline === 'number' ? deadline : deadline.getTime(),
       signal,
-      abort(given) {
-        if (signal.aborted) return
-        const fault = refine(given)
-        controller.abort(fault)
-        for (const listener of listeners) listener(fault)
+      abort(fault) {
+        if (!signal.aborted) signal.abort(refine(fault))
       },
-      onAbort: (listener) => (signal.aborted ? listener(signal.reason) : listeners.push(listener)),
       refineAbort(given) {
         refine = given
       },

@@ -17,6 +17,7 @@ export function streamLimitLayer(limit: number): Layer {
   }
   const counted = async <Q, S>(next: Handler<Q, S>, request: Q, call: Call): Promise<S> => {
     const { id } = call.principal
+    call.signal.throwIfAborted()
     enter(id)
     let left = false
     const close = (err?: unknown) => {
@@ -25,7 +26,7 @@ export function streamLimitLayer(limit: number): Layer {
       return err
     }
     // A handler that does not mind the signal must not keep its place.
-    call.onAbort(close)
+    call.signal.addEventListener('abort', () => close(), { once: true })
     try {
       return ifStream(await next(request, call), call, (answers) => watched(answers, call, close))
     } catch (err) {

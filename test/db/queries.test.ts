@@ -156,7 +156,7 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
     countWeeksAhead: () => partitions.countWeeksAhead(),
     readCounters: () => poll.readCounters([tenant.id]),
     findPending: () => relay.findPending(['domain']),
-    readPending: () => relay.readPending(['domain'], [tenant.id], 10, 1000),
+    readPending: () => relay.readPending(['domain'], [tenant.id], 10, 1000, [{ tenantId: tenant.id, stream: 'domain', sequence: 1n }]),
     advance: () => relay.advance(lease, [{ tenantId: tenant.id, stream: 'domain', sequence: 1n }]),
     park: () => relay.park(lease, []),
   }

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Database } from '../../server/db/database.js'
 import { inTenant } from '../../server/db/in-tenant.js'
-import { openPool } from '../../server/db/pool.js'
+import { type Client, openPool } from '../../server/db/pool.js'
 import type { TenantTx } from '../../server/db/tx.js'
 import { Fault } from '../../server/rpc/fault.js'
 import '../../server/services/invitations/invitations.table.js'
@@ -179,6 +179,43 @@ describe('a COMMIT', () => {
       times = 3
       await expect(act()).rejects.toMatchObject({ reason: text === 'commit' ? 'DEPENDENCY_DOWN' : 'CONFLICT' })
       expect([runs, await sequence(tenantId)]).toEqual([5, 1])
+    } finally {
+      await hurt.close()
+    }
+  })
+
+  it('F-35 carried out, but its answer is lost with the connection: under a claim the caller hears the kept answer, without one that nobody knows; never twice', async () => {
+    let losses = 0
+    const hurt = await openBench(database, { max: 2 })
+    hurt.db.pool.on('connect', (client) => {
+      const query = client.query.bind(client) as (config: pg.QueryConfig) => Promise<unknown>
+      const losing = async (config: pg.QueryConfig) => {
+        const result = await query(config)
+        if (config.text !== 'commit' || losses-- <= 0) return result
+        ;(client as unknown as Client).connection.stream.destroy()
+        throw new Error('Connection terminated unexpectedly')
+      }
+      Object.assign(client, { query: losing })
+    })
+    const tenantId = await hurt.onboard()
+    try {
+      const act = (requestId?: string) =>
+        at(
+          { tenantId, ...(requestId ? { requestId } : {}) },
+          async (tx) => {
+            tx.emit(event())
+            return 'done'
+          },
+          hurt.db,
+        )
+      // the first connection was there before
+      await Promise.all([hurt.db.pool.connect(), hurt.db.pool.connect()].map(async (client) => (await client).release(true)))
+      losses = 1
+      expect(await act('with a claim')).toBe('done')
+      expect([losses, await sequence(tenantId)]).toEqual([0, 1])
+      losses = 1
+      await expect(act()).rejects.toMatchObject({ reason: 'DEPENDENCY_DOWN' })
+      expect(await sequence(tenantId)).toBe(2)
     } finally {
       await hurt.close()
     }

@@ -208,7 +208,7 @@ async function securing(plain: Settings, folder: string, { ca, cert, key, userna
 /** What SCRAM needs; Kafka keeps it in its own data. */
 async function addLogin(java: string, classPath: string, brokers: string, { username, password }: Secure): Promise<void> {
   const what = ['--entity-type', 'users', '--entity-name', username, '--add-config', `SCRAM-SHA-512=[password=${password}]`]
-  const args = [...jvm, 'org.apache.kafka.tools.ConfigCommand', '--bootstrap-server', brokers, '--alter', ...what]
+  const args = [...jvm, 'kafka.admin.ConfigCommand', '--bootstrap-server', brokers, '--alter', ...what]
   const ran = await run(java, args, { env: { PATH: process.env.PATH, CLASSPATH: classPath } })
   if (!ran.ok) throw new Error(`Kafka took no login: ${ran.output}`)
 }
