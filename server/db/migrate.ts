@@ -83,13 +83,12 @@ async function migratePlatform(connection: pg.ClientConfig, log: (line: string) 
 
 /** The scripts that lib.make_tenant runs; one that changed after it was applied is refused. */
 async function storeTenantScripts(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ version: number; checksum: string }>('select version, checksum from platform.schema_versions')
   for (const { version, checksum, sql: text } of tenantScripts) {
-    const { rows } = await client.query(
-      `insert into platform.schema_versions as v (version, checksum, sql) values ($1, $2, $3)
-      on conflict (version) do update set version = v.version returning checksum`,
-      [version, checksum, text],
-    )
-    if (rows[0].checksum !== checksum)
+    const stored = rows.find((row) => row.version === version)
+    if (stored && stored.checksum !== checksum)
       throw new Error(`tenant script ${version} differs from the one that was applied: scripts never change`)
+    if (!stored)
+      await client.query('insert into platform.schema_versions (version, checksum, sql) values ($1, $2, $3)', [version, checksum, text])
   }
 }

@@ -13,26 +13,62 @@ type OnStream = (
   raw: readonly string[],
 ) => void
 
+export interface StrictLimits {
+  readonly metadataBytes: number
+  readonly arrivalMs: number
+}
+
 /**
- * A grpc-js server, mended in three places that it has no option for:
- * the size of metadata is limited; of two `authorization` headers, of which Node keeps the first without a word, both are seen; and what
+ * A grpc-js server, mended in four places that it has no option for:
+ * the size of metadata is limited; a call whose message does not come is ended; of two `authorization` headers, of which Node keeps the first without a word, both are seen; and what
  * grpc-js refuses by itself, before any layer, has a line in the log, a request id, and never the code INTERNAL.
  */
-export function strictServer(options: ServerOptions, metadataBytes: number, log: (fields: CallFields) => void): Server {
+export function strictServer(options: ServerOptions, limits: StrictLimits, log: (fields: CallFields) => void): Server {
   // It would print headers that it cannot read, the credential among them.
   setLogVerbosity(logVerbosity.NONE)
   const server = new Server(options)
   const http2Options = server['commonServerOptions']
-  http2Options.settings = { ...http2Options.settings, maxHeaderListSize: metadataBytes }
+  http2Options.settings = { ...http2Options.settings, maxHeaderListSize: limits.metadataBytes }
   const onStream = server['_streamHandler'] as OnStream
   const mended: OnStream = function (this: Server, interceptors, stream, headers, flags, raw) {
     const credentials = raw.filter((_, i) => i % 2 === 1 && raw[i - 1] === 'authorization')
     if (credentials.length > 1) Object.assign(headers, { authorization: credentials })
-    watchRefusals(stream, String(headers[':path']), log)
+    const path = String(headers[':path'])
+    watchRefusals(stream, path, log)
+    // Until a client has taken our settings in, Node lets it send more.
+    if (sizeOf(raw) > limits.metadataBytes)
+      return refuse(stream, status.RESOURCE_EXHAUSTED, `more than ${limits.metadataBytes} bytes of metadata`)
+    // A caller of reflection goes on asking on the stream that it has.
+    if (server['handlers'].get(path)?.type !== 'bidi') awaitMessage(stream, limits.arrivalMs)
     onStream.call(this, interceptors, stream, headers, flags, raw)
   }
   server['_streamHandler'] = mended as (typeof server)['_streamHandler']
   return server
+}
+
+/** As RFC 9113 counts, 6.5.2. */
+const sizeOf = (raw: readonly string[]) => raw.reduce((sum, text) => sum + Buffer.byteLength(text, 'latin1'), 16 * raw.length)
+
+function refuse(stream: ServerHttp2Stream, code: status, why: string): void {
+  if (stream.destroyed || stream.headersSent) return
+  stream.on('error', () => {})
+  stream.respond(
+    { ':status': 200, 'content-type': 'application/grpc+proto', 'grpc-status': code, 'grpc-message': why },
+    { endStream: true },
+  )
+  stream.close()
+}
+
+const late = new WeakSet<ServerHttp2Stream>()
+
+/** No handler is called, and no deadline of ours begins, before the message is there. */
+function awaitMessage(stream: ServerHttp2Stream, arrivalMs: number): void {
+  const timer = setTimeout(() => {
+    late.add(stream)
+    refuse(stream, status.DEADLINE_EXCEEDED, `the message did not arrive within ${arrivalMs} ms`)
+  }, arrivalMs)
+  const came = () => clearTimeout(timer)
+  stream.once('end', came).once('close', came)
 }
 
 function watchRefusals(stream: ServerHttp2Stream, path: string, log: (fields: CallFields) => void) {
@@ -40,7 +76,8 @@ function watchRefusals(stream: ServerHttp2Stream, path: string, log: (fields: Ca
   const start = performance.now()
   stream.respond = (headers = {}, options) => {
     // Answers of ours carry details; a deadline that grpc-js saw first is told by the call's own line.
-    const ours = !options?.endStream || 'grpc-status-details-bin' in headers || headers['grpc-status'] === status.DEADLINE_EXCEEDED
+    const timedOut = headers['grpc-status'] === status.DEADLINE_EXCEEDED && !late.has(stream)
+    const ours = !options?.endStream || 'grpc-status-details-bin' in headers || timedOut
     if (ours) return respond.call(stream, headers, options)
     // What grpc-js calls INTERNAL is a timeout that is none, or compressed bytes that are none.
     const code = headers['grpc-status'] === status.INTERNAL ? status.INVALID_ARGUMENT : Number(headers['grpc-status'] ?? status.UNKNOWN)

@@ -12,6 +12,8 @@ export interface RpcLimits {
   readonly messageBytes: number
   /** Of a call's headers. */
   readonly metadataBytes: number
+  /** A call's message must be there so long after its headers. */
+  readonly arrivalMs: number
   /** Of one connection, at a time. */
   readonly streamsMax: number
   /** After so long a connection is asked whether it is still there, and closed if it does not answer in time: no silent sockets. */
@@ -27,6 +29,7 @@ export interface RpcLimits {
 export const defaultLimits: RpcLimits = {
   messageBytes: 1024 * 1024,
   metadataBytes: 16 * 1024,
+  arrivalMs: 30_000,
   streamsMax: 100,
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
@@ -85,7 +88,7 @@ export function createRpcServer({ services, calls, reflection = true, log, tls, 
       'grpc.max_connection_age_grace_ms': limits.ageGraceMs,
       'grpc.enable_channelz': 0,
     },
-    limits.metadataBytes,
+    limits,
     log,
   )
   const health = createHealth(services.map((it) => it.name))

@@ -1,8 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WatchEventsRequest } from '../../gen/customer/event/v1/event_service.js'
+import { openPool } from '../../server/db/pool.js'
 import { run } from '../../server/dev/run.js'
 import { makePlatformKey } from '../../server/services/platform-accounts/first-key.rules.js'
 import { type Clients, connect as clientsOf } from '../support/client.js'
@@ -23,6 +24,7 @@ const messageOf = (bytes: Uint8Array, length = bytes.length, compressed = 0) => 
   head.writeUInt32BE(length, 1)
   return Buffer.concat([head, bytes])
 }
+const nothing = messageOf(Buffer.alloc(0))
 
 const sockets: RawHttp2[] = []
 const open = async (address: string) => {
@@ -52,7 +54,7 @@ describe('a server that is a process', () => {
   })
 
   /** Somebody else is served. */
-  const others = async () => expect(await clients.platform.getServerInfo({})).toMatchObject({ name: 'customer-management' })
+  const others = async () => (await clients.platform.getServerInfo({})).name === 'customer-management'
   const memory = async () => Number((await run('ps', ['-o', 'rss=', '-p', String(server.pid)])).output) * 1024
   /** How much larger the process was at any time while this went on. */
   async function growth(work: () => Promise<unknown>): Promise<number> {
@@ -66,7 +68,7 @@ describe('a server that is a process', () => {
       over = true
     })
     await watching
-    await others()
+    await until(others, { timeoutMs: 30_000 })
     return most - before
   }
 
@@ -77,16 +79,27 @@ describe('a server that is a process', () => {
       let answer = 'reset'
       const took = (given: IncomingHttpHeaders) => {
         if (given['grpc-status'] !== undefined) answer = String(given['grpc-status'])
-        else if (given[':status'] !== 200) answer = `HTTP ${given[':status']}`
+        else if (given[':status'] !== undefined && String(given[':status']) !== '200') answer = `HTTP ${given[':status']}`
       }
       const done = () => {
         session.destroy()
         resolve(answer)
       }
       session.on('error', done)
-      const fixed = { ':method': 'POST', ':path': infoPath, 'content-type': 'application/grpc', te: 'trailers', authorization: `Bearer ${key}` }
+      const fixed = {
+        ':method': 'POST',
+        ':path': infoPath,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        authorization: `Bearer ${key}`,
+      }
       const stream = session.request({ ...fixed, ...headers })
-      stream.on('response', took).on('trailers', took).on('error', () => {}).on('close', done).resume()
+      stream
+        .on('response', took)
+        .on('trailers', took)
+        .on('error', () => {})
+        .on('close', done)
+        .resume()
       if (body) stream.end(body)
     })
 
@@ -95,17 +108,17 @@ describe('a server that is a process', () => {
     ['a message of 5 MB', {}, () => messageOf(Buffer.alloc(5 * 2 ** 20)), /^8$/],
     ['a message that says it has 2 GB', {}, () => messageOf(Buffer.alloc(1000), 2 ** 31), /^8$/],
     ['200 kB that unpack to 200 MB', { 'grpc-encoding': 'gzip' }, () => messageOf(bomb, bomb.length, 1), /^8$/],
-    ['metadata of 20 kB', { 'x-large': 'a'.repeat(20_000) }, () => messageOf(Buffer.alloc(0)), /^(8|reset|HTTP 431)$/],
-    ['metadata of 120 kB', { 'x-large': 'a'.repeat(120_000) }, () => messageOf(Buffer.alloc(0)), /^(8|reset|HTTP 431)$/],
-    ['1,000 pairs of metadata', Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`x-${i}`, 'a'])), () => messageOf(Buffer.alloc(0)), /^(8|reset|HTTP 431)$/],
+    ['metadata of 20 kB', { 'x-large': 'a'.repeat(20_000) }, () => nothing, /^8$/],
+    ['metadata of 120 kB', { 'x-large': 'a'.repeat(120_000) }, () => nothing, /^reset$/],
+    ['1,000 pairs of metadata', Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`x-${i}`, 'a'])), () => nothing, /^reset$/],
   ])('F-17 refuses %s, time and again, in bounded memory', async (_, headers, body, code) => {
     const bytes = body()
+    await ask(headers, bytes)
     const answers = new Set<string>()
     const grown = await growth(async () => {
       for (let i = 0; i < 5 * rounds; i++)
         for (const answer of await Promise.all(Array.from({ length: 8 }, () => ask(headers, bytes)))) answers.add(answer)
     })
-    console.log([...answers], Math.round(grown / 2 ** 20))
     for (const answer of answers) expect(answer).toMatch(code)
     expect(grown).toBeLessThan(growthMaxBytes)
   })
@@ -118,72 +131,101 @@ describe('a server that is a process', () => {
     await until(() => refused().length >= 50, { timeoutMs: 10_000 })
     expect(refused().map(({ stream }) => stream)).toEqual(Array.from({ length: 50 }, (_, i) => 201 + 2 * i))
     expect(raw.closed()).toBe(false)
-    await raw.write(frame(frameType.data, flag.endStream, 1, messageOf(Buffer.alloc(0))))
-    await until(() => raw.received.some(({ type, stream, flags }) => type === frameType.headers && stream === 1 && flags & flag.endStream), { timeoutMs: 10_000 })
+    await raw.write(frame(frameType.data, flag.endStream, 1, nothing))
+    await until(
+      () => raw.received.some(({ type, stream, flags }) => type === frameType.headers && stream === 1 && flags & flag.endStream),
+      { timeoutMs: 10_000 },
+    )
     await others()
   })
 
   it.each<[string, (raw: RawHttp2, nth: number) => Promise<void>]>([
-    ['streams that are reset at once', (raw, nth) => raw.write(
-      frame(frameType.headers, flag.endHeaders, 2 * nth + 1, callHeaders(infoPath, key)),
-      frame(frameType.data, flag.endStream, 2 * nth + 1, messageOf(Buffer.alloc(0))),
-      frame(frameType.reset, 0, 2 * nth + 1, Buffer.from([0, 0, 0, 8])),
-    )],
+    [
+      'streams that are reset at once',
+      (raw, nth) =>
+        raw.write(
+          frame(frameType.headers, flag.endHeaders, 2 * nth + 1, callHeaders(infoPath, key)),
+          frame(frameType.data, flag.endStream, 2 * nth + 1, nothing),
+          frame(frameType.reset, 0, 2 * nth + 1, Buffer.from([0, 0, 0, 8])),
+        ),
+    ],
     ['pings', (raw) => raw.write(frame(frameType.ping, 0, 0, Buffer.alloc(8)))],
     ['settings', (raw) => raw.write(settings)],
-    ['CONTINUATION without end', (raw, nth) => raw.write(nth === 0 ? frame(frameType.headers, 0, 1, callHeaders(infoPath, key)) : frame(frameType.continuation, 0, 1, callHeaders(infoPath, key)))],
-    ['empty DATA', (raw, nth) => raw.write(nth === 0 ? frame(frameType.headers, flag.endHeaders, 1, callHeaders(infoPath, key)) : frame(frameType.data, 0, 1))],
-    ['calls without authorization on one connection', (raw, nth) => raw.write(
-      frame(frameType.headers, flag.endHeaders | flag.endStream, 2 * nth + 1, callHeaders(infoPath, '')),
-    )],
+    [
+      'CONTINUATION without end',
+      (raw, nth) =>
+        raw.write(
+          nth === 0
+            ? frame(frameType.headers, 0, 1, callHeaders(infoPath, key))
+            : frame(frameType.continuation, 0, 1, callHeaders(infoPath, key)),
+        ),
+    ],
+    [
+      'empty DATA',
+      (raw, nth) =>
+        raw.write(nth === 0 ? frame(frameType.headers, flag.endHeaders, 1, callHeaders(infoPath, key)) : frame(frameType.data, 0, 1)),
+    ],
+    [
+      'calls without authorization on one connection',
+      (raw, nth) => raw.write(frame(frameType.headers, flag.endHeaders | flag.endStream, 2 * nth + 1, callHeaders(infoPath, ''))),
+    ],
   ])('F-18 a flood of %s: the process lives, in bounded memory, and others are served meanwhile', async (_, flood) => {
-    const raw = await open(server.address)
-    // what it answers nobody reads
-    raw.socket.pause()
-    await raw.write(preface, settings)
-    let served = 0
-    let sent = 0
-    const grown = await growth(async () => {
-      let over = false
-      const serving = (async () => {
-        while (!over) {
-          await others()
-          served++
+    let [served, sent] = [0, 0]
+    let over = false
+    const serving = async () => {
+      do {
+        // a machine that has more to do than it can is slow for all; whom it could not serve asks again
+        await until(others, { timeoutMs: 30_000 })
+        served++
+      } while (!over)
+    }
+    const flooding = async () => {
+      while (sent < 10_000 * rounds) {
+        const raw = await open(server.address)
+        // what it answers nobody reads
+        raw.socket.pause()
+        await raw.write(preface, settings)
+        for (let nth = 0; nth < 10_000 && !raw.closed(); nth++, sent++) {
+          const went = flood(raw, nth).then(() => true)
+          // a connection that takes no more is done with
+          if (nth % 100 === 99 && !(await Promise.race([went, sleep(1_000, false)]))) break
         }
-      })()
-      for (; sent < 10_000 * rounds && !raw.closed(); sent++) {
-        const went = await Promise.race([flood(raw, sent).then(() => true), new Promise<false>((resolve) => setTimeout(resolve, 1_000, false))])
-        if (!went) break
+        raw.socket.destroy()
       }
       over = true
-      await serving
-    })
-    console.log({ sent, served, grown: Math.round(grown / 2 ** 20) })
+    }
+    const grown = await growth(() => Promise.all([serving(), flooding()]))
     expect(served).toBeGreaterThan(0)
     expect(server.process.exitCode).toBeNull()
     expect(grown).toBeLessThan(growthMaxBytes)
   })
 
   it('F-16 streams whose readers never read are held up, not heaped up', async () => {
-    const { id } = await clients.tenants.createTenant({ slug: 'never-reads', displayName: 'Never reads', ownerEmail: 'o@acme.example', requestId: randomUUID() })
-    for (let i = 0; i < 100; i++) {
-      const labels = Object.fromEntries(Array.from({ length: 60 }, (_, nth) => [`label-${nth}`, `${i}`.padEnd(60, 'x')]))
-      await clients.tenants.updateTenant({ tenant: { id, labels } as never, updateMask: ['labels'] })
-    }
+    const { id } = await clients.tenants.createTenant({ slug: 'never-read', displayName: 'Never read', ownerEmail: 'o@acme.example' })
+    const superuser = openPool({ url: database.superuserUrl, max: 1 })
+    // 20 MB for each of the five streams
+    const copies = `insert into platform.events
+      select tenant_id, stream, sequence + n, time, id || n, type, subject, rpad(payload, 10000), traceparent, correlation_id, causation_id
+      from platform.events, generate_series(1, 2000) n where tenant_id = $1 and stream = 'domain' and sequence = 1`
+    await superuser.query('delete from platform.events where tenant_id = $1 and sequence > 1', [id])
+    await superuser.query(copies, [id])
+    await superuser.query('update platform.tenant_counters set domain_sequence = 2001 where tenant_id = $1', [id])
+    await superuser.end()
+    const request = messageOf(Buffer.from(WatchEventsRequest.encode(WatchEventsRequest.create({ tenantId: id })).finish()))
     const grown = await growth(async () => {
       const raw = await open(server.address)
-      raw.socket.pause()
-      // a window of nothing: what is made of an answer must wait
+      // its window is nothing: headers come, and no message
       await raw.write(preface, frame(frameType.settings, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])))
       for (let nth = 0; nth < 5; nth++) {
-        await raw.write(
-          frame(frameType.headers, flag.endHeaders, 2 * nth + 1, callHeaders(watchPath, key)),
-          frame(frameType.data, flag.endStream, 2 * nth + 1, messageOf(Buffer.from(WatchEventsRequest.encode(WatchEventsRequest.create({ tenantId: id })).finish()))),
-        )
+        const stream = 2 * nth + 1
+        const headers = frame(frameType.headers, flag.endHeaders, stream, callHeaders(watchPath, key))
+        await raw.write(headers, frame(frameType.data, flag.endStream, stream, request))
       }
-      for (let i = 0; i < 50; i++) await others()
+      const begun = () => raw.received.filter(({ type }) => type === frameType.headers).length === 5
+      await until(begun, { timeoutMs: 30_000 })
+      for (let i = 0; i < 50 * rounds; i++) await until(others, { timeoutMs: 30_000 })
+      expect(raw.received.filter(({ type }) => type === frameType.data || type === frameType.reset)).toEqual([])
     })
-    console.log(Math.round(grown / 2 ** 20))
     expect(grown).toBeLessThan(growthMaxBytes)
   })
 })
@@ -191,7 +233,7 @@ describe('a server that is a process', () => {
 describe('connections that say little', () => {
   let solo: Solo
   beforeAll(async () => {
-    solo = await startSolo({ deps: { limits: { keepaliveMs: 500, keepaliveTimeoutMs: 500 } } })
+    solo = await startSolo({ deps: { limits: { keepaliveMs: 500, keepaliveTimeoutMs: 500, arrivalMs: 1_000 } } })
   })
   afterAll(() => solo?.stop())
 
@@ -199,7 +241,7 @@ describe('connections that say little', () => {
     for (const byte of bytes) {
       if (raw.closed()) return
       await raw.write(Buffer.from([byte]))
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await sleep(100)
     }
   }
   const headers = () => frame(frameType.headers, flag.endHeaders, 1, callHeaders(infoPath, solo.key))
@@ -208,10 +250,13 @@ describe('connections that say little', () => {
     ['a preface, a byte at a time', (raw) => drip(raw, preface)],
     ['a preface, and nothing else', (raw) => raw.write(preface)],
     ['half its headers', (raw) => raw.write(preface, settings, headers().subarray(0, 40))],
-    ['its headers, a byte at a time', async (raw) => {
-      await raw.write(preface, settings)
-      await drip(raw, headers())
-    }],
+    [
+      'its headers, a byte at a time',
+      async (raw) => {
+        await raw.write(preface, settings)
+        await drip(raw, headers())
+      },
+    ],
     ['a message that never ends', (raw) => raw.write(preface, settings, headers(), frame(frameType.data, 0, 1, Buffer.from([0, 0])))],
     ['something that is not HTTP/2', (raw) => raw.write(Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n'))],
     ['random bytes', (raw) => raw.write(preface, Buffer.alloc(1000, 7))],
@@ -220,5 +265,34 @@ describe('connections that say little', () => {
     await say(raw)
     await until(() => raw.closed(), { timeoutMs: 10_000 })
     expect(await solo.clients.platform.getServerInfo({})).toMatchObject({ name: 'customer-management' })
+  })
+
+  it('F-15 a call is ended whose message does not come, though its connection answers pings; one that waits for answers is not', async () => {
+    const { id } = await solo.clients.tenants.createTenant({ slug: 'late', displayName: 'Late', ownerEmail: 'o@acme.example' })
+    const watch = solo.clients.events.watchEvents(WatchEventsRequest.create({ tenantId: id, afterSequence: '2' }), solo.clients.metadata())
+    const ended: unknown[] = []
+    const before = solo.lines.length
+    watch.on('error', (err) => ended.push(err))
+    const session = connect(`http://${solo.address}`)
+    const statuses: unknown[] = []
+    for (const path of [infoPath, watchPath]) {
+      const headers = {
+        ':method': 'POST',
+        ':path': path,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        authorization: `Bearer ${solo.key}`,
+      }
+      const stream = session.request(headers).on('response', (given) => statuses.push(given['grpc-status']))
+      stream.on('error', () => {}).write(Buffer.from([0, 0]))
+    }
+    await until(() => statuses.length === 2, { timeoutMs: 10_000 })
+    expect(statuses).toEqual(['4', '4'])
+    const lines = () => solo.lines.slice(before).filter(({ msg, code }) => msg === 'call' && code === 'DEADLINE_EXCEEDED')
+    expect(lines()).toHaveLength(2)
+    expect(session.destroyed).toBe(false)
+    expect(ended).toEqual([])
+    watch.cancel()
+    session.destroy()
   })
 })

@@ -16,9 +16,9 @@ export function seeded(seed: number): () => number {
 
 const updated = eventDefinition('customer.tenant.v1.TenantUpdated')!
 
-/** The payload of a `tenant.updated`, with a display name of one's own. */
-export const updatedPayload = (tenantId: string, displayName = 'Acme Ltd') =>
-  JSON.stringify({ ...jsonExampleOf(updated.desc), tenant_id: tenantId, display_name: displayName })
+/** The payload of a `tenant.updated`, with a label of so many characters. */
+export const updatedPayload = (tenantId: string, labelSize = 0) =>
+  JSON.stringify({ ...jsonExampleOf(updated.desc), tenant_id: tenantId, labels: { note: 'x'.repeat(labelSize) } })
 
 /** A mutation of the tenant that emits `count` events. */
 export const mutate = (bench: Bench, tenantId: string, count: number, payload = updatedPayload(tenantId)) =>
@@ -40,8 +40,8 @@ export interface LoadOptions {
   readonly random: () => number
   /** Events of one mutation. */
   readonly burstMax?: number
-  /** Writers pause while this holds. */
-  readonly ahead?: () => boolean
+  /** Writers pause while this holds of what is committed. */
+  readonly ahead?: (total: number) => boolean
 }
 
 /** A writer for each tenant, one mutation after the other, until it is stopped. */
@@ -49,9 +49,10 @@ export function startLoad(bench: Bench, tenantIds: readonly string[], { random, 
   const committed = new Map<string, number>()
   const failures: unknown[] = []
   let stopped = false
+  const total = () => [...committed.values()].reduce((sum, count) => sum + count, 0)
   const write = async (tenantId: string) => {
     while (!stopped) {
-      if (ahead()) {
+      if (ahead(total())) {
         await new Promise((resolve) => setTimeout(resolve, 5))
         continue
       }
@@ -67,7 +68,7 @@ export function startLoad(bench: Bench, tenantIds: readonly string[], { random, 
   const writers = tenantIds.map(write)
   return {
     committed,
-    total: () => [...committed.values()].reduce((sum, count) => sum + count, 0),
+    total,
     failures,
     async stop() {
       stopped = true

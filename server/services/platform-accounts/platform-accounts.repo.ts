@@ -1,3 +1,4 @@
+import { toFault } from '../../db/failures.js'
 import { flight } from '../../db/flight.js'
 import type { Pool } from '../../db/pool.js'
 import { type Statement, statement } from '../../db/statement.js'
@@ -25,7 +26,9 @@ export const findBootstrapKey = (pool: Pool, shift: string) =>
   one(pool, statement(`select ${columns} where k.bootstrap = $1`, [true, shift]))
 
 async function one(pool: Pool, query: Statement): Promise<PlatformKey | undefined> {
-  const [found] = await flight(pool, 'platform_app', [query], { readOnly: true, timeoutMs: 2000 })
+  const [found] = await flight(pool, 'platform_app', [query], { readOnly: true, timeoutMs: 2000 }).catch((err: unknown) => {
+    throw toFault(err)
+  })
   return found?.rows[0] as PlatformKey | undefined
 }
 

@@ -99,7 +99,7 @@ describe('page_size', () => {
 
 describe('paging', () => {
   it.each([TenantOrder.TENANT_ORDER_CREATE_TIME_DESC, TenantOrder.TENANT_ORDER_CREATE_TIME_ASC, TenantOrder.TENANT_ORDER_SLUG_ASC])(
-    'F-40 %s: complete and exactly once for those that are there throughout, while others come and change',
+    '%s: complete and exactly once for those that are there throughout, while others come and change',
     async (orderBy) => {
       const found = await pages({ labelValue: 'gold', orderBy, pageSize: 1 }, (page) =>
         page > 4

@@ -1,0 +1,163 @@
+import { randomUUID } from 'node:crypto'
+import { Kafka, logLevel } from 'kafkajs'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { createApp } from '../../server/app.js'
+import { topicsOf } from '../../server/outbox/topics.js'
+import { createLog } from '../../server/telemetry/log.js'
+import { type KafkaBroker, startKafka } from '../support/kafka.js'
+import { lostOf, mutate, seeded, startLoad, updatedPayload } from '../support/load.js'
+import { newSlug } from '../support/rpc.js'
+import { type Solo, type SoloOptions, startSolo } from '../support/solo.js'
+import { readTopics, type TopicReader } from '../support/topic-reader.js'
+import { type Bench, openBench } from '../support/transactions.js'
+import { until } from '../support/until.js'
+
+// A broker of this file's own, which stops, dies and comes back; the service must not mind, and nothing may be lost.
+
+const full = process.env['N'] === 'full'
+const generous = { timeoutMs: 60_000 }
+const parked = 'com.enterprise.customer.event.parked.v1'
+
+describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
+  let broker: KafkaBroker
+  beforeAll(async () => {
+    broker = await startKafka()
+  })
+  afterAll(() => broker?.stop())
+
+  interface Place {
+    readonly solo: Solo
+    readonly bench: Bench
+    readonly topic: string
+    read(keep?: boolean): Promise<TopicReader>
+    admin<T>(work: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T>
+  }
+
+  async function withService(name: string, work: (place: Place) => Promise<void>, options: SoloOptions = {}) {
+    const prefix = `${name}-${randomUUID().slice(0, 8)}.`
+    const env = { KAFKA_BROKERS: broker.brokers, KAFKA_TOPIC_PREFIX: prefix, KAFKA_PARTITIONS: '3' }
+    const solo = await startSolo({ ...options, env: { ...env, ...options.env } })
+    const bench = await openBench(solo.database)
+    const readers: TopicReader[] = []
+    try {
+      await work({
+        solo,
+        bench,
+        topic: topicsOf(prefix).byStream.domain,
+        read: async (keep = true) => {
+          readers.push(await readTopics({ brokers: broker.brokers, topics: Object.values(topicsOf(prefix).byStream), keep }))
+          return readers.at(-1)!
+        },
+        admin: async (task) => {
+          const admin = new Kafka({ brokers: [broker.brokers], logLevel: logLevel.NOTHING }).admin()
+          await admin.connect()
+          return await task(admin).finally(() => admin.disconnect())
+        },
+      })
+    } finally {
+      await Promise.all(readers.map((reader) => reader.stop()))
+      await bench.close()
+      await solo.stop()
+    }
+  }
+
+  const onboard = ({ clients }: Solo) =>
+    clients.tenants.createTenant({ slug: newSlug(), displayName: 'Acme', ownerEmail: 'o@acme.example', requestId: randomUUID() })
+
+  it('F-09 C-079 lost 0, reordered 0: the broker stops and dies at random while mutations go on', { timeout: 600_000 }, async () => {
+    const [n, rounds] = full ? [100_000, 20] : [1_000, 2]
+    const seed = Number(process.env['SEED'] ?? Date.now())
+    const random = seeded(seed)
+    await withService('away', async ({ solo, bench, read }) => {
+      const startedAt = performance.now()
+      const reader = await read(false)
+      const tenantIds = await Promise.all(Array.from({ length: 6 }, () => bench.onboard()))
+      const load = startLoad(bench, tenantIds, { random, ahead: (total) => total - reader.tally().distinct > n / 5 })
+      let slowestMs = 0
+      const hurts = { stopped: 0, killed: 0 }
+      for (let round = 1; round <= rounds; round++) {
+        await until(() => reader.tally().distinct >= (round * n) / (rounds + 1) || load.total() >= 2 * n, generous)
+        const [written, kill] = [load.total(), round === rounds || random() * rounds > rounds - 2]
+        hurts[kill ? 'killed' : 'stopped'] += 1
+        await (kill ? broker.kill() : broker.pause())
+        // past the send's deadline: a send under way fails, and nobody knows what of it arrived
+        await until(() => load.total() > written && solo.lines.some(({ msg }) => msg === 'events could not be sent; they wait'), generous)
+        const askedAt = performance.now()
+        const { id } = await onboard(solo)
+        await solo.clients.tenants.getTenant({ tenantId: id })
+        slowestMs = Math.max(slowestMs, performance.now() - askedAt)
+        solo.lines.length = 0
+        await (kill ? broker.restart() : broker.resume())
+      }
+      const recoveredAt = performance.now()
+      await until(() => load.total() >= n, generous)
+      await load.stop()
+      const total = load.total()
+      await until(() => lostOf(load, reader) === 0, generous).catch(() => {})
+      const lost = lostOf(load, reader)
+      const { reordered, repeats } = reader.tally()
+      const seconds = (since: number) => `${((performance.now() - since) / 1_000).toFixed(1)} s`
+      console.log(
+        `F-09: seed ${seed}, N ${total}, lost ${lost}, reordered ${reordered}, repeats ${repeats}, ${seconds(startedAt)}, recovery ${seconds(recoveredAt)}`,
+        { ...hurts, createAndGetMs: Math.round(slowestMs) },
+      )
+      expect({ lost, reordered, failures: load.failures }).toEqual({ lost: 0, reordered: 0, failures: [] })
+    })
+  })
+
+  it('F-09 lost 0: the service starts while Kafka is away, serves, and delivers when it comes', async () => {
+    await broker.kill()
+    await withService('late', async ({ solo, read }) => {
+      expect(solo.lines.map(({ msg }) => msg)).toContain('Kafka is away: calls are served, and events wait for it')
+      const { id } = await onboard(solo)
+      await solo.clients.tenants
+        .updateTenant({ tenant: { id, displayName: 'Other' }, updateMask: ['displayName'] } as never)
+        .catch(() => {})
+      const { events } = await solo.clients.events.listEvents({ tenantId: id })
+      await broker.restart()
+      await until(() => solo.lines.some(({ msg }) => msg === 'events leave again'), generous)
+      const reader = await read()
+      await until(() => events.every(({ sequence }) => reader.has(id, Number(sequence))), generous)
+      expect(reader.records.map(({ headers }) => headers['ce_id'])).toEqual(events.map((event) => event.id))
+    })
+  })
+
+  it('F-09 lost 0: a topic that goes missing holds its events until it is there again', async () => {
+    await withService('missing', async ({ solo, topic, read, admin }) => {
+      await admin((it) => it.deleteTopics({ topics: [topic] }))
+      const { id } = await onboard(solo)
+      await until(() => solo.lines.some(({ msg }) => msg === 'events could not be sent; they wait'), generous)
+      await admin((it) => it.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: true }))
+      const reader = await read()
+      await until(() => reader.has(id, 1), generous)
+      expect(reader.records.map(({ headers }) => headers['ce_type'])).toEqual(['com.enterprise.customer.tenant.created.v1'])
+    })
+  })
+
+  it('F-09: in production topics that are missing end the start, by name; they are nobody’s to make', async () => {
+    await withService('production', async ({ solo, admin }) => {
+      const settings = { ...solo.settings, production: true, kafka: { ...solo.settings.kafka, topicPrefix: 'nobody-made.' } }
+      const app = createApp(settings, { log: createLog('error'), version: '0.0.0-test' })
+      await expect(app.start()).rejects.toThrow(/lacks 7 topics: nobody-made\.customer-management\.domain\.v1, /)
+      expect(await admin((it) => it.listTopics())).not.toContain('nobody-made.customer-management.domain.v1')
+    })
+  })
+
+  it('F-09 F-25: what the broker refuses as too large is parked, whole; what stands around it arrives', async () => {
+    await withService('large', async ({ solo, bench, topic, read, admin }) => {
+      const configEntries = [{ name: 'max.message.bytes', value: '100000' }]
+      await admin((it) => it.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: topic, configEntries }] }))
+      const [tenantId, otherId] = [await bench.onboard(), await bench.onboard()]
+      const large = updatedPayload(tenantId, 200_000)
+      await mutate(bench, tenantId, 2)
+      await mutate(bench, tenantId, 1, large)
+      await Promise.all([mutate(bench, tenantId, 2), mutate(bench, otherId, 3)])
+      const reader = await read()
+      await until(() => reader.has(tenantId, 5) && reader.has(otherId, 3), generous)
+      const types = reader.records.filter(({ key }) => key === tenantId).map(({ headers }) => headers['ce_type'] === parked)
+      expect(types).toEqual([false, false, true, false, false])
+      const { rows } = await solo.superuser.query('select sequence, reason, detail, payload from platform.dead_letters')
+      expect(rows).toEqual([{ sequence: '3', reason: 'refused', detail: expect.stringMatching(/larger|large/), payload: large }])
+    })
+  })
+})
