@@ -21,6 +21,7 @@ export const getTenantPath = TenantServiceService.getTenant.path
 /** Principals by their token. */
 const principals: Record<string, Principal> = {
   ck_all: { id: 'psa_all', type: 'platform-service-account', keyId: 'pky_all', tenantId: '', scopes: ['*'] },
+  ck_none: { id: 'psa_none', type: 'platform-service-account', keyId: 'pky_none', tenantId: '', scopes: [] },
   ck_view: { id: 'psa_view', type: 'platform-service-account', keyId: 'pky_view', tenantId: '', scopes: ['platform-view-tenants'] },
   ck_tenant: {
     id: 'sva_t',
@@ -87,8 +88,19 @@ export async function startFixture(options: FixtureOptions = {}) {
     watchEvents: nothing,
     ...options.events,
   }
+  let handled = 0
+  const spied = <H extends object>(handlers: H): H =>
+    Object.fromEntries(
+      Object.entries(handlers).map(([name, handler]) => [
+        name,
+        (...args: unknown[]) => {
+          handled++
+          return handler(...args)
+        },
+      ]),
+    ) as H
   const server = createRpcServer({
-    services: [implement(TenantServiceService, tenants, layers), implement(EventServiceService, events, layers)],
+    services: [implement(TenantServiceService, spied(tenants), layers), implement(EventServiceService, spied(events), layers)],
     calls,
     log: (fields) => lines.push(fields),
     limits: options.limits,
@@ -109,6 +121,8 @@ export async function startFixture(options: FixtureOptions = {}) {
     lines,
     unexpected,
     verified: () => verified,
+    /** How many calls have reached a handler. */
+    handled: () => handled,
     /** Sends bytes to a unary RPC as they are. */
     send: (path: string, bytes: Uint8Array, metadata = bearer()) =>
       outcome((done) =>

@@ -77,7 +77,7 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
       const hurts = { stopped: 0, killed: 0 }
       for (let round = 1; round <= rounds; round++) {
         await until(() => reader.tally().distinct >= (round * n) / (rounds + 1) || load.total() >= 2 * n, generous)
-        const [written, kill] = [load.total(), round === rounds || random() * rounds > rounds - 2]
+        const [written, kill] = [load.total(), round === rounds || (full && random() < 0.2)]
         hurts[kill ? 'killed' : 'stopped'] += 1
         await (kill ? broker.kill() : broker.pause())
         // past the send's deadline: a send under way fails, and nobody knows what of it arrived
@@ -110,9 +110,6 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
     await withService('late', async ({ solo, read }) => {
       expect(solo.lines.map(({ msg }) => msg)).toContain('Kafka is away: calls are served, and events wait for it')
       const { id } = await onboard(solo)
-      await solo.clients.tenants
-        .updateTenant({ tenant: { id, displayName: 'Other' }, updateMask: ['displayName'] } as never)
-        .catch(() => {})
       const { events } = await solo.clients.events.listEvents({ tenantId: id })
       await broker.restart()
       await until(() => solo.lines.some(({ msg }) => msg === 'events leave again'), generous)
@@ -129,8 +126,8 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
       await until(() => solo.lines.some(({ msg }) => msg === 'events could not be sent; they wait'), generous)
       await admin((it) => it.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: true }))
       const reader = await read()
-      await until(() => reader.has(id, 1), generous)
-      expect(reader.records.map(({ headers }) => headers['ce_type'])).toEqual(['com.enterprise.customer.tenant.created.v1'])
+      await until(() => reader.has(id, 2), generous)
+      expect(reader.records.map(({ headers }) => Number(headers['ce_sequence']))).toEqual([1, 2])
     })
   })
 

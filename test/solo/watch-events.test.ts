@@ -12,6 +12,12 @@ const soon = 200
 const generous = { timeoutMs: 20_000 }
 const text = (sequence: number) => String(sequence).padStart(20, '0')
 
+/** What ended it; fails if nothing does. */
+const endOf = async (it: Watching) => {
+  await until(() => it.end() !== 'open', generous)
+  return it.ended
+}
+
 const solos: Solo[] = []
 const open: Watching[] = []
 async function start(timings: Partial<{ heartbeatMs: number; authorizeMs: number; lifetimeMs: number }>) {
@@ -61,7 +67,7 @@ it('UNAVAILABLE STREAM_EXPIRED: at the end of its life, with the cursor to go on
   const { stream, tenants, tenantId } = await start({ lifetimeMs: 1_000 })
   const first = stream()
   await until(() => first.answers.length > 0, generous)
-  const ended = await first.ended
+  const ended = await endOf(first)
   expect(ended).toMatchObject({ code: 'UNAVAILABLE', reason: 'STREAM_EXPIRED', metadata: { last_sequence: text(2) } })
   await tenants.updateTenant({ tenantId, displayName: 'Missed' })
   const second = stream({ afterSequence: ended!.metadata['last_sequence']! })
@@ -81,8 +87,7 @@ it('a revocation ends it by the moved revision alone, and by the second’s auth
     await until(() => it.answers.length > 0, generous)
     if (moved) await key.revoke()
     else await solo.superuser.query('update platform.platform_api_keys set revoke_time = now() where id = $1', [key.keyId])
-    await until(() => it.end() !== 'open', generous)
-    expect(await it.ended).toMatchObject({ code: 'UNAUTHENTICATED', reason: 'CREDENTIAL_INVALID' })
+    expect(await endOf(it)).toMatchObject({ code: 'UNAUTHENTICATED', reason: 'CREDENTIAL_INVALID' })
     its.close()
   }
 })
@@ -94,7 +99,7 @@ it('PERMISSION_DENIED: the key lives on, but lost the permission', async () => {
   const it = stream({}, its)
   await until(() => it.answers.length > 0, generous)
   await solo.superuser.query(`update platform.platform_api_keys set scopes = '{view-tenant}' where id = $1`, [key.keyId])
-  expect(await it.ended).toMatchObject({ code: 'PERMISSION_DENIED', reason: 'PERMISSION_MISSING' })
+  expect(await endOf(it)).toMatchObject({ code: 'PERMISSION_DENIED', reason: 'PERMISSION_MISSING' })
   its.close()
 })
 
@@ -103,5 +108,5 @@ it('NOT_FOUND: the tenant is gone', async () => {
   const it = stream()
   await until(() => it.answers.length > 0, generous)
   await solo.superuser.query('delete from platform.tenants where id = $1', [tenantId])
-  expect(await it.ended).toMatchObject({ code: 'NOT_FOUND', reason: 'TENANT_NOT_FOUND' })
+  expect(await endOf(it)).toMatchObject({ code: 'NOT_FOUND', reason: 'TENANT_NOT_FOUND' })
 })
