@@ -13,9 +13,10 @@ export function gen({ force = false } = {}) {
   stamp('gen', inputs)
 }
 
-export function copyDescriptor() {
-  mkdirSync('dist/gen', { recursive: true })
-  copyFileSync('gen/descriptor.binpb', 'dist/gen/descriptor.binpb')
+/** @param {string} build the folder that a build goes into */
+export function copyDescriptor(build) {
+  mkdirSync(`${build}/gen`, { recursive: true })
+  copyFileSync('gen/descriptor.binpb', `${build}/gen/descriptor.binpb`)
 }
 
 if (process.argv[1]?.endsWith('gen.mjs')) gen({ force: process.argv.includes('--force') })

@@ -130,6 +130,15 @@ describe('rights that change between the flights', () => {
     expect(Number((await counters()).domain_sequence)).toBe(Number(before.domain_sequence) + 100)
   })
 
+  it("the tenant's rights or sessions voided in between: it runs anew, and commits", async () => {
+    for (const what of ['access', 'session'] as const) {
+      const key = await makeKey(bench.db.pool, ['*'])
+      const run = act(key, () => inTenant(bench.db, bench.call({ tenantId }), async (tx) => tx.invalidate(what)))
+      await run.done
+      expect(run.runs(), what).toBe(2)
+    }
+  })
+
   it("the platform's own work is stopped as well, and may void sessions without blocking itself", async () => {
     const key = await makeKey(bench.db.pool, ['*'])
     const work = inPlatform(bench.db, bench.call({ key }), async (tx) => {

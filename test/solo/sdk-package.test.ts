@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ListEventsResponse } from '../../gen/customer/event/v1/event_service.js'
 import { Tenant, TenantState } from '../../gen/customer/tenant/v1/tenant.js'
 import { batch, sequence, startScriptedServer } from '../clients/typescript/scripted-server.js'
+import { startSolo } from '../support/solo.js'
+import { makeFolder, removeFolder } from '../support/temp-folder.js'
 
 const run = promisify(execFile)
 const root = new URL('../..', import.meta.url).pathname
@@ -58,7 +59,7 @@ client.tenants.dropTenant({})
 
 let project: string
 beforeAll(async () => {
-  project = await mkdtemp(join(tmpdir(), 'sdk-package-'))
+  project = await makeFolder('sdk-package')
   // A folder of its own, so that two runs do not pack over each other; prepack builds.
   await run('npm', ['pack', '--pack-destination', project], { cwd: home })
   const [tarball] = (await readdir(project)).filter((name) => name.endsWith('.tgz'))
@@ -67,7 +68,7 @@ beforeAll(async () => {
   const types = `@types/node@${(await packageJson(root)).devDependencies['@types/node']}`
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`, types], { cwd: project })
 }, 180_000)
-afterAll(() => rm(project, { recursive: true, force: true }))
+afterAll(() => removeFolder(project))
 
 /** The code blocks of the README: what it shows is what is compiled and run. */
 async function readmeSamples(): Promise<string[]> {
@@ -89,6 +90,16 @@ async function compile(folder: string, sources: Record<string, string>, options:
   }
   await writeFile(join(at, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*.ts'] }))
   await run(tsc, ['-p', at]).catch((error: { stdout: string }) => expect.fail(error.stdout))
+}
+
+/** The lines that the first sample prints; it must write nothing to stderr. */
+async function runTenLines(address: string, key: string): Promise<string[]> {
+  const [tenLines] = await readmeSamples()
+  await compile('run', { 'sample.ts': tenLines! }, { exactOptionalPropertyTypes: true, skipLibCheck: true })
+  const env = { PATH: process.env['PATH'], CUSTOMER_ADDRESS: address, CUSTOMER_API_KEY: key }
+  const { stdout, stderr } = await run('node', [join(project, 'run/sample.js')], { env })
+  expect(stderr).toBe('')
+  return stdout.trim().split('\n')
 }
 
 describe('the packed SDK', () => {
@@ -117,21 +128,26 @@ describe('the packed SDK', () => {
   })
 
   it("runs the README's ten lines, and ends by itself", async () => {
-    const [tenLines] = await readmeSamples()
-    await compile('run', { 'sample.ts': tenLines! }, { exactOptionalPropertyTypes: true, skipLibCheck: true })
     const id = `tnt_${'0'.repeat(26)}`
     const server = await startScriptedServer({
       createTenant: ({ request }) => Tenant.fromPartial({ ...request, id, state: TenantState.TENANT_STATE_ACTIVE }),
       listEvents: ({ request }) =>
         ListEventsResponse.fromPartial(request['afterSequence'] === '' ? batch(1, 2) : { events: [], lastSequence: sequence(2) }),
     })
-    const env = { PATH: process.env['PATH'], CUSTOMER_ADDRESS: server.address, CUSTOMER_API_KEY: 'ck_sample' }
-    const { stdout, stderr } = await run('node', [join(project, 'run/sample.js')], { env })
-    server.stop()
+    const printed = await runTenLines(server.address, 'ck_sample').finally(server.stop)
     const type = 'com.enterprise.customer.tenant.created.v1'
-    expect(stdout.trim().split('\n')).toEqual([`${id} TENANT_STATE_ACTIVE`, `${sequence(1)} ${type}`, `${sequence(2)} ${type}`])
-    expect(stderr).toBe('')
+    expect(printed).toEqual([`${id} TENANT_STATE_ACTIVE`, `${sequence(1)} ${type}`, `${sequence(2)} ${type}`])
     expect(server.seen[0]!.metadata.get('authorization')).toEqual(['Bearer ck_sample'])
+  })
+
+  it("runs the README's ten lines against the service", async () => {
+    const solo = await startSolo()
+    const printed = await runTenLines(solo.address, solo.key).finally(solo.stop)
+    expect(printed).toEqual([
+      expect.stringMatching(/^tnt_[0-9a-z]{26} TENANT_STATE_ACTIVE$/),
+      `${sequence(1)} com.enterprise.customer.tenant.created.v1`,
+      `${sequence(2)} com.enterprise.customer.invitation.created.v1`,
+    ])
   })
 
   it('is loaded by require() too', async () => {

@@ -67,9 +67,11 @@ export function toError(failure: unknown, requestId: string): unknown {
   if (!isCallFailure(failure)) return failure
   const details = detailsOf(failure)
   const code = (status[failure.code] ?? 'UNKNOWN') as ErrorCode
+  // The service names another where ours cannot stand in its log.
+  const answered = failure.metadata?.get('x-request-id')[0]
   return new CustomerManagementError(`${details.reason ?? code}: ${failure.details}`, {
     code,
-    requestId: details.metadata?.['request_id'] ?? requestId,
+    requestId: typeof answered === 'string' ? answered : requestId,
     ...details,
   })
 }

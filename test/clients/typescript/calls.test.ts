@@ -1,13 +1,12 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { ServerCredentials } from '@grpc/grpc-js'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type ClientOptions, createClient } from '../../../clients/typescript/src/index.js'
 import { ServerInfo } from '../../../gen/customer/platform/v1/platform_service.js'
+import { makeCertificates } from '../../support/certificates.js'
+import { makeFolder, removeFolder } from '../../support/temp-folder.js'
 import { failure, startScriptedServer } from './scripted-server.js'
 import { always, apiKey, failed, setUp, tenant, tenantId, uuid } from './set-up.js'
 
@@ -64,7 +63,9 @@ describe('errors', () => {
   })
 
   it('the request id that the service names counts', async () => {
-    const { client } = await setUp({ getTenant: always(failure('INTERNAL', 'INTERNAL', { metadata: { request_id: 'theirs' } })) })
+    const error = failure('INTERNAL', 'INTERNAL')
+    error.metadata.set('x-request-id', 'theirs')
+    const { client } = await setUp({ getTenant: always(error) })
     expect((await failed(client.tenants.getTenant({ tenantId }))).requestId).toBe('theirs')
   })
 
@@ -186,23 +187,21 @@ describe('the connection', () => {
     expect(() => createClient({ address: 'http://localhost:50051', apiKey })).toThrow(TypeError)
   })
 
-  it('trusts the authority that is named, and no other', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sdk-tls-'))
-    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-    const config = join(folder, 'openssl.cnf')
-    writeFileSync(config, '[req]\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\n[ext]\nsubjectAltName=DNS:localhost\n')
-    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost']
-    execFileSync('openssl', ['req', '-x509', '-config', config, ...made, '-keyout', key, '-out', cert], { stdio: 'ignore' })
-    const pair = { private_key: readFileSync(key), cert_chain: readFileSync(cert) }
+  it('trusts the authority that is named, and no other', async (test) => {
+    const folder = await makeFolder('sdk-tls')
+    onTestFinished(() => removeFolder(folder))
+    const made = makeCertificates(folder)
+    if (!made) return test.skip()
+    const text = (path: string) => readFileSync(path, 'utf8')
+    const pair = { private_key: readFileSync(made.key), cert_chain: readFileSync(made.cert) }
     const server = await startScriptedServer({ getTenant: () => tenant }, { credentials: ServerCredentials.createSsl(null, [pair]) })
     const address = `localhost:${server.port}`
-    const trusting = createClient({ address, apiKey, tls: { ca: readFileSync(cert, 'utf8') } })
-    const doubting = createClient({ address, apiKey, tls: true, timeoutMs: 1_000 })
+    const trusting = createClient({ address, apiKey, tls: { ca: text(made.ca) } })
+    const doubting = createClient({ address, apiKey, tls: { ca: text(made.otherCa) }, timeoutMs: 1_000 })
     onTestFinished(() => {
       trusting.close()
       doubting.close()
       server.stop()
-      rmSync(folder, { recursive: true })
     })
     expect(await trusting.tenants.getTenant({ tenantId })).toEqual(tenant)
     expect(['UNAVAILABLE', 'DEADLINE_EXCEEDED']).toContain((await failed(doubting.tenants.getTenant({ tenantId }))).code)

@@ -6,7 +6,8 @@ import { PlatformServiceService } from '../../../gen/customer/platform/v1/platfo
 import { TenantServiceService } from '../../../gen/customer/tenant/v1/tenant_service.js'
 import { methodDesc } from '../../../server/contract/descriptors.js'
 import { mutates, policyOf } from '../../../server/contract/policies.js'
-import { failure, startScriptedServer, startWire } from './scripted-server.js'
+import { startTcpProxy } from '../../support/tcp-proxy.js'
+import { failure, startScriptedServer } from './scripted-server.js'
 import { always, apiKey, failed, failing, setUp, tenant, tenantId, uuid } from './set-up.js'
 
 const create = { slug: 'acme', displayName: 'Acme Ltd', ownerEmail: 'owner@acme.example' }
@@ -28,15 +29,15 @@ describe('retries', () => {
       // The first is carried out, but its answer never arrives.
       createTenant: async (_, nth) => {
         if (nth > 1) return tenant
-        wire.cut()
+        wire.resetAll()
         await new Promise(() => {})
       },
     })
-    const wire = await startWire(server.port)
-    const client = createClient({ address: wire.address, apiKey })
+    const wire = await startTcpProxy({ port: server.port })
+    const client = createClient({ address: `${wire.host}:${wire.port}`, apiKey })
     onTestFinished(() => {
       client.close()
-      wire.stop()
+      void wire.stop()
       server.stop()
     })
     expect(await client.tenants.createTenant(create)).toEqual(tenant)

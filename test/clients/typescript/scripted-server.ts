@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { connect, createServer, type Socket } from 'node:net'
 import {
   Metadata,
   Server,
@@ -121,39 +120,4 @@ export async function startScriptedServer(scripts: Scripts, { port = 0, credenti
     server.bindAsync(`127.0.0.1:${port}`, credentials, (error, found) => (error ? reject(error) : resolve(found))),
   )
   return { seen, port: bound, address: `127.0.0.1:${bound}`, stop: () => server.forceShutdown() }
-}
-
-/** A wire before a port: `cut` resets what is open; while `refusing`, new connections are reset at once. */
-export async function startWire(port: number) {
-  const open = new Set<Socket>()
-  const wire = { refusing: false, accepted: 0 }
-  const listener = createServer((near) => {
-    wire.accepted++
-    if (wire.refusing) return near.resetAndDestroy()
-    const far = connect(port, '127.0.0.1')
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      open.add(from)
-      from.on('error', () => {})
-      from.on('close', () => {
-        open.delete(from)
-        to.destroy()
-      })
-      from.pipe(to)
-    }
-  })
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-  const cut = () => {
-    for (const socket of open) socket.resetAndDestroy()
-  }
-  return Object.assign(wire, {
-    address: `127.0.0.1:${(listener.address() as { port: number }).port}`,
-    cut,
-    stop: () => {
-      listener.close()
-      cut()
-    },
-  })
 }

@@ -5,7 +5,8 @@ import { type CustomerManagementClient, createClient } from '../../../clients/ty
 import { Transport } from '../../../clients/typescript/src/transport.js'
 import { watching } from '../../../clients/typescript/src/watch.js'
 import { EventServiceService, WatchEventsRequest } from '../../../gen/customer/event/v1/event_service.js'
-import { batch, failure, startScriptedServer, startWire } from './scripted-server.js'
+import { startTcpProxy } from '../../support/tcp-proxy.js'
+import { batch, failure, startScriptedServer } from './scripted-server.js'
 import { apiKey, failed, setUp, tenantId } from './set-up.js'
 
 type Stream = ServerWritableStream<unknown, unknown>
@@ -68,15 +69,15 @@ describe('a watch', () => {
           const to = Math.min(last, next + Math.floor(Math.random() * 20))
           call.write(batch(next, to))
           next = to + 1
-          if (Math.random() < 0.03) wire.cut()
+          if (Math.random() < 0.03) wire.resetAll()
         }, 2)
       },
     })
-    const wire = await startWire(server.port)
-    const client = createClient({ address: wire.address, apiKey })
+    const wire = await startTcpProxy({ port: server.port })
+    const client = createClient({ address: `${wire.host}:${wire.port}`, apiKey })
     onTestFinished(() => {
       client.close()
-      wire.stop()
+      void wire.stop()
       server.stop()
     })
     expect(await numbers(client, last)).toEqual(Array.from({ length: last }, (_, i) => i + 1))
