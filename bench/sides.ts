@@ -7,6 +7,7 @@ export interface Figures {
   readonly p99Ms: number
   /** Of the process under measurement, for each call. */
   readonly cpuUs: number
+  readonly calls: number
 }
 
 export interface Side {
@@ -15,7 +16,9 @@ export interface Side {
 }
 
 export interface Slices {
-  readonly warmMs: number
+  /** Before anything counts: so many calls of each side, which fill caches and let the code be compiled; for `warmMsMax` at most. */
+  readonly warmCalls: number
+  readonly warmMsMax?: number
   readonly rounds: number
   readonly ms: number
 }
@@ -24,9 +27,12 @@ export interface Slices {
  * Runs the sides in turn, a slice each, in both directions alternately: what disturbs the machine disturbs all of them, so that the ratios of
  * one round hold where rates don't.
  */
-export async function interleave<K extends string>(sides: Readonly<Record<K, Side>>, { warmMs, rounds, ms }: Slices): Promise<Compared<K>> {
+export async function interleave<K extends string>(sides: Readonly<Record<K, Side>>, { warmCalls, warmMsMax = 6_000, rounds, ms }: Slices): Promise<Compared<K>> {
   const names = Object.keys(sides) as K[]
-  for (const name of names) await sides[name].slice(warmMs)
+  for (const name of names) {
+    const end = performance.now() + warmMsMax
+    for (let made = 0; made < warmCalls && performance.now() < end; ) made += (await sides[name].slice(500)).calls
+  }
   const slices = Object.fromEntries(names.map((name) => [name, [] as Figures[]])) as unknown as Record<K, Figures[]>
   for (let round = 0; round < rounds; round++) {
     for (const name of round % 2 === 0 ? names : [...names].reverse()) slices[name].push(await sides[name].slice(ms))

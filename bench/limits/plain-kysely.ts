@@ -33,7 +33,9 @@ interface Tables {
 
 /** The same rows as one usually writes them: a transaction of the query builder, each statement awaited. */
 export function plainKyselyWriter(url: string): Writer {
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 8 }) }) })
+  const pool = new pg.Pool({ connectionString: url, max: 8 })
+  pool.on('error', () => {}) // idle clients end with PostgreSQL
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   const now = sql<Date>`clock_timestamp()`
   return {
     async write(tenantId, displayName) {

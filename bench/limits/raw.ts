@@ -6,6 +6,7 @@ import { sample, type Writer } from './writer.js'
 /** The rows of a mutation in one statement that commits by itself: no check, no retry, no role, and no name. */
 export function rawWriter(url: string): Writer {
   const pool = new pg.Pool({ connectionString: url, max: 8 })
+  pool.on('error', () => {}) // idle clients end with PostgreSQL
   return {
     async write(tenantId, displayName) {
       const requestId = randomUUID()

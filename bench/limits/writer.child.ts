@@ -17,7 +17,7 @@ export interface WritingResult {
   readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
-  readonly writes: number
+  readonly calls: number
 }
 
 const makers = { raw: rawWriter, kysely: plainKyselyWriter, kernel: kernelWriter }
@@ -44,7 +44,7 @@ async function run({ kind, url, tenantIds, inFlight, ms }: Writing): Promise<Wri
     perSecond: latencies.length / seconds,
     p50Ms: percentile(latencies, 50),
     p99Ms: percentile(latencies, 99),
-    writes: latencies.length,
+    calls: latencies.length,
   }
 }
 

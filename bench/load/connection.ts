@@ -20,13 +20,14 @@ const slots = 4096
 export class Connection {
   /** Called at the end of each call, and of all that are left when the connection breaks. */
   ended: (ok: boolean, startMs: number) => void = () => {}
+  /** Calls that have not ended. */
+  underWay = 0
   readonly #socket: Socket
   readonly #templates: Buffer[]
   readonly #firstHeaders: Buffer
   readonly #startMs = new Float64Array(slots)
   readonly #hasMessage = new Uint8Array(slots)
   #stream = 1
-  #open = 0
   #rest: Buffer = Buffer.alloc(0)
   #out: Buffer[] = []
   #sendSoon = false
@@ -61,8 +62,11 @@ export class Connection {
     return new Connection(socket, target, messages)
   }
 
-  /** @param nth which of the messages to send */
-  call(nth: number): void {
+  /**
+   * @param nth which of the messages to send
+   * @param startMs when it should have gone out
+   */
+  call(nth: number, startMs: number): void {
     const template = this.#templates[nth % this.#templates.length]!
     const stream = this.#stream
     this.#stream += 2
@@ -71,10 +75,11 @@ export class Connection {
     bytes.writeUInt32BE(stream, 5)
     bytes.writeUInt32BE(stream, (isFirst ? this.#firstHeaders.length : this.#laterBytes) + 5)
     const slot = (stream >>> 1) % slots
-    this.#startMs[slot] = performance.now()
+    this.#startMs[slot] = startMs
     this.#hasMessage[slot] = 0
-    this.#open++
-    this.#send(bytes)
+    this.underWay++
+    if (this.#socket.destroyed) setImmediate(() => this.#lost())
+    else this.#send(bytes)
   }
 
   close(): void {
@@ -125,11 +130,11 @@ export class Connection {
   }
 
   #end(stream: number, ok: boolean) {
-    this.#open--
+    this.underWay--
     this.ended(ok, this.#startMs[(stream >>> 1) % slots]!)
   }
 
   #lost() {
-    for (; this.#open > 0; this.#open--) this.ended(false, performance.now())
+    for (; this.underWay > 0; this.underWay--) this.ended(false, performance.now())
   }
 }

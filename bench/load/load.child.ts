@@ -24,14 +24,16 @@ export interface LoadResult {
   readonly loaderCpu: number
 }
 
-const pools = new Map<string, Promise<Connection[]>>()
-let nth = 0
+const pools = new Map<string, { opening: Promise<Connection[]>; nth: number }>()
+/** Of a connection: a server ends one that has more than its 100 streams. A call that waits for this is late by as much. */
+const underWayMax = 90
 
 async function run({ target, messages, connections, inFlight, perSecond, ms }: Load): Promise<LoadResult> {
   const name = JSON.stringify([target, connections, createHash('sha256').update(Buffer.concat(messages)).digest('hex')])
-  const opening = pools.get(name) ?? Promise.all(Array.from({ length: connections }, () => Connection.open(target, messages)))
-  pools.set(name, opening)
-  const open = await opening
+  const openAll = () => Promise.all(Array.from({ length: connections }, () => Connection.open(target, messages)))
+  const pool = pools.get(name) ?? { opening: openAll(), nth: 0 }
+  pools.set(name, pool)
+  const open = await pool.opening
   const latencies: number[] = []
   let failed = 0
   let underWay = 0
@@ -43,9 +45,9 @@ async function run({ target, messages, connections, inFlight, perSecond, ms }: L
   const finished = new Promise<void>((resolve) => {
     finish = resolve
   })
-  const call = (connection: Connection) => {
+  const call = (connection: Connection, startMs = performance.now()) => {
     underWay++
-    connection.call(nth++)
+    connection.call(pool.nth++, startMs)
   }
   for (const connection of open) {
     connection.ended = (ok, startMs) => {
@@ -53,6 +55,8 @@ async function run({ target, messages, connections, inFlight, perSecond, ms }: L
       if (ok) latencies.push(lastMs - startMs)
       else failed++
       underWay--
+      // a broken connection: what it would say to the next call is the same
+      if (!ok && failed > 1000) over = true
       if (!over && perSecond === undefined) call(connection)
       else if (over && underWay === 0) finish()
     }
@@ -62,7 +66,7 @@ async function run({ target, messages, connections, inFlight, perSecond, ms }: L
   let sent = 0
   function due() {
     const until = ((performance.now() - start) * perSecond!) / 1000
-    for (; sent < until; sent++) call(open[sent % open.length]!)
+    for (; sent < until && open[sent % open.length]!.underWay < underWayMax; sent++) call(open[sent % open.length]!, start + (sent * 1000) / perSecond!)
   }
   setTimeout(() => {
     over = true

@@ -139,28 +139,35 @@ it(
   'F-01 C-078 the process is killed behind messages of an onboarding: the tenant is absent or whole, the repeated call makes it whole, and nothing is left over',
   async () => {
     let { server, clients } = await start()
-    // the count of a process's first call
-    const from = proxy.messages
     const whole = await makeSample(clients)
+    // of a process that knows its caller and its statements' names; the last one is what sends COMMIT off
+    const warm = () => clients.tenants.listTenants({ pageSize: 1 })
+    await warm()
+    const from = proxy.messages
+    await onboard(clients, { slug: newSlug() })
     const messages = proxy.messages - from
     const seed = Math.floor(Math.random() * messages)
-    const points = Array.from(
-      { length: full ? messages : 10 },
-      (_, nth) => (full ? nth : seed + Math.floor((nth * messages) / 10)) % messages,
-    )
-    const sums = { kills: 0, absent: 0, whole: 0, heard: 0 }
+    const some = Array.from({ length: 7 }, (_, nth) => ((seed + Math.floor((nth * messages) / 7)) % messages) + 1)
+    const points = full ? Array.from({ length: messages }, (_, nth) => nth + 1) : [messages, ...some]
+    const sums = { kills: 0, beyond: 0, absent: 0, whole: 0, heard: 0 }
     const resumedMs: number[] = []
-    clients.close()
-    ;({ server, clients } = await start())
-    for (const point of points.flatMap((point) => Array.from({ length: timesPerPoint }, () => point + 1))) {
+    for (const point of points.flatMap((point) => Array.from({ length: timesPerPoint }, () => point))) {
       const request = { slug: newSlug(), requestId: randomUUID() }
       const before = await roles()
+      await warm()
+      let killed = false
       proxy.atMessage(point, () => {
+        killed = true
         server.process.kill('SIGKILL')
         return 'cut'
       })
       const call = onboard(clients, request)
       const heard = await call.catch(() => undefined)
+      if (!killed) {
+        sums.beyond++
+        expect(heard).toBeDefined()
+        continue
+      }
       expect(await server.exited).toBe('SIGKILL')
       clients.close()
       await settled(0)
@@ -177,17 +184,13 @@ it(
       sums.kills++
       sums[there ? 'whole' : 'absent']++
       if (heard) sums.heard++
-      // the process that resumed has made a call already: its messages are fewer by the names it knows
-      clients.close()
-      server.process.kill('SIGKILL')
-      await server.exited
-      ;({ server, clients } = await start())
     }
     clients.close()
     resumedMs.sort((a, b) => a - b)
     const p99 = Math.round(resumedMs[Math.floor(resumedMs.length * 0.99)]!)
     console.log(`seed ${seed}, ${messages} messages, ${JSON.stringify(sums)}, half visible 0, restart and repeat: p99 ${p99} ms`)
-    expect(sums.kills).toBe(points.length * timesPerPoint)
+    expect(sums.kills + sums.beyond).toBe(points.length * timesPerPoint)
+    expect(sums.kills).toBeGreaterThan(sums.beyond)
   },
   full ? 4 * 3_600_000 : 120_000,
 )

@@ -18,6 +18,9 @@ const tenantsCount = 8
 const brokers = inject('kafkaBrokers')
 const generous = { timeoutMs: 60_000 }
 
+/** At the message itself, or in the milliseconds in which the relay waits for PostgreSQL and sends. */
+const delayOf = (random: () => number) => (random() < 0.3 ? 0 : random() * 15)
+
 describe.skipIf(!brokers)('two relays', () => {
   let database: TestDatabase
   let superuser: pg.Pool
@@ -55,7 +58,7 @@ describe.skipIf(!brokers)('two relays', () => {
       const reader = await readTopics({ brokers: brokers!, topics: Object.values(topicsOf(topicPrefix).byStream), keep: false })
       try {
         const tenantIds = await Promise.all(Array.from({ length: tenantsCount }, () => bench.onboard()))
-        const ahead = (total: number) => total - reader.tally().distinct > n / 5
+        const ahead = (total: number) => total - reader.tally().distinct > n / 2
         const load = startLoad(bench, tenantIds, { random, ahead })
         const holder = () =>
           until(async () => {
@@ -96,7 +99,7 @@ describe.skipIf(!brokers)('two relays', () => {
         const victim = dice < 0.8 ? held : other(held)
         if (dice < 0.6) {
           killed['of the holder, at a message'] += 1
-          await Promise.race([victim.signalAt(1 + Math.floor(random() * 200), 'SIGKILL'), victim.server.exited])
+          await Promise.race([victim.signalAt(1 + Math.floor(random() * 200), 'SIGKILL', delayOf(random)), victim.server.exited])
         } else {
           killed[dice < 0.8 ? 'of the holder' : 'of the other'] += 1
           victim.signal('SIGKILL')
@@ -119,7 +122,7 @@ describe.skipIf(!brokers)('two relays', () => {
         const stopped = await holder()
         const told = () => stopped.server.output().split('lease lost').length
         const toldBefore = told()
-        await stopped.signalAt(1 + Math.floor(random() * 200), 'SIGSTOP')
+        await stopped.signalAt(1 + Math.floor(random() * 200), 'SIGSTOP', delayOf(random))
         await until(async () => (await holder()) !== stopped, generous)
         const { distinct, repeats } = reader.tally()
         await until(() => reader.tally().distinct > distinct || load.total() === distinct, generous)

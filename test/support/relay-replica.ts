@@ -9,8 +9,11 @@ import { forgetPid, watchPid } from './watchdog.js'
 export interface Replica {
   readonly server: ServerProcess
   readonly pid: number
-  /** Signals it when its relay sends the n-th message from now on, before that arrives; resolves when it was signalled. */
-  signalAt(n: number, signal: 'SIGKILL' | 'SIGSTOP'): Promise<void>
+  /**
+   * Signals it when its relay has sent the n-th message from now on; resolves when it was signalled. With `delayMs` 0 a kill comes before that
+   * message arrives, so what was published is not marked; later ones fall into whatever the relay does next, its sends above all.
+   */
+  signalAt(n: number, signal: 'SIGKILL' | 'SIGSTOP', delayMs: number): Promise<void>
   signal(signal: NodeJS.Signals): void
   end(): Promise<void>
 }
@@ -45,12 +48,16 @@ export function replicasOf(database: TestDatabase, brokers: string, topicPrefix:
     const replica: Replica = {
       server,
       pid,
-      signalAt: (n, signal) =>
+      signalAt: (n, signal, delayMs) =>
         new Promise((resolve) => {
-          proxy.atMessage(n, () => {
-            process.kill(pid, signal)
+          const strike = () => {
+            server.process.kill(signal)
             resolve()
-            return signal === 'SIGKILL' ? 'cut' : 'pass'
+          }
+          proxy.atMessage(n, () => {
+            if (delayMs > 0) setTimeout(strike, delayMs)
+            else strike()
+            return signal === 'SIGKILL' && delayMs === 0 ? 'cut' : 'pass'
           })
         }),
       signal: (signal) => void server.process.kill(signal),
