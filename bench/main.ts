@@ -1,10 +1,12 @@
+import { createTenant } from './create-tenant.bench.js'
 import { echo } from './echo.bench.js'
+import { events } from './events.bench.js'
 import { getTenant, reads } from './get-tenant.bench.js'
 import { type Line, table } from './line.js'
 import { mutation } from './mutation.bench.js'
 import { openStage, type Stage } from './stage.js'
 
-const benches: Record<string, (stage: Stage) => Promise<Line[]>> = { echo, getTenant, mutation, reads }
+const benches: Record<string, (stage: Stage) => Promise<Line[]>> = { echo, getTenant, mutation, createTenant, events, reads }
 
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !Object.hasOwn(benches, name))

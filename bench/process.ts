@@ -29,6 +29,8 @@ export interface Measured {
 export interface Server extends Measured {
   /** `127.0.0.1:<port>`. */
   readonly address: string
+  /** Lines of its log that tell of failures, the last of them. */
+  failures(): string
 }
 
 export interface Child extends Measured {
@@ -115,5 +117,11 @@ export async function startServer(folder: string, name: string, variables: Reado
   await until(() => child.exitCode !== null || /^ready in /m.test(text()), { timeoutMs: 60_000 })
   const address = /gRPC\s+(127\.0\.0\.1:\d+)/.exec(text())?.[1]
   if (address === undefined) throw new Error(`the server ended with ${child.exitCode}:\n${text()}`)
-  return { ...measured(child, socket), address }
+  const failures = () =>
+    text()
+      .split('\n')
+      .filter((line) => /"level":"(warn|error)"|"reason":/.test(line))
+      .slice(-5)
+      .join('\n')
+  return { ...measured(child, socket), address, failures }
 }

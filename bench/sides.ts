@@ -27,7 +27,10 @@ export interface Slices {
  * Runs the sides in turn, a slice each, in both directions alternately: what disturbs the machine disturbs all of them, so that the ratios of
  * one round hold where rates don't.
  */
-export async function interleave<K extends string>(sides: Readonly<Record<K, Side>>, { warmCalls, warmMsMax = 6_000, rounds, ms }: Slices): Promise<Compared<K>> {
+export async function interleave<K extends string>(
+  sides: Readonly<Record<K, Side>>,
+  { warmCalls, warmMsMax = 6_000, rounds, ms }: Slices,
+): Promise<Compared<K>> {
   const names = Object.keys(sides) as K[]
   for (const name of names) {
     const end = performance.now() + warmMsMax

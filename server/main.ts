@@ -53,8 +53,7 @@ async function runServer(): Promise<void> {
       () => process.exit(1),
     )
   }
-  process.on('SIGTERM', () => end(0))
-  process.on('SIGINT', () => end(0))
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(0))
   const lastResort = (err: unknown) => {
     log.error({ err }, 'unexpected: this process ends')
     end(1)

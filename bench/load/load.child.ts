@@ -66,7 +66,8 @@ async function run({ target, messages, connections, inFlight, perSecond, ms }: L
   let sent = 0
   function due() {
     const until = ((performance.now() - start) * perSecond!) / 1000
-    for (; sent < until && open[sent % open.length]!.underWay < underWayMax; sent++) call(open[sent % open.length]!, start + (sent * 1000) / perSecond!)
+    for (; sent < until && open[sent % open.length]!.underWay < underWayMax; sent++)
+      call(open[sent % open.length]!, start + (sent * 1000) / perSecond!)
   }
   setTimeout(() => {
     over = true

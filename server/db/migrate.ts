@@ -84,11 +84,15 @@ async function migratePlatform(connection: pg.ClientConfig, log: (line: string) 
 /** The scripts that lib.make_tenant runs; one that changed after it was applied is refused. */
 async function storeTenantScripts(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ version: number; checksum: string }>('select version, checksum from platform.schema_versions')
-  for (const { version, checksum, sql: text } of tenantScripts) {
-    const stored = rows.find((row) => row.version === version)
-    if (stored && stored.checksum !== checksum)
-      throw new Error(`tenant script ${version} differs from the one that was applied: scripts never change`)
-    if (!stored)
-      await client.query('insert into platform.schema_versions (version, checksum, sql) values ($1, $2, $3)', [version, checksum, text])
+  const changed = tenantScripts.find(({ version, checksum }) => rows.some((row) => row.version === version && row.checksum !== checksum))
+  if (changed) throw new Error(`tenant script ${changed.version} differs from the one that was applied: scripts never change`)
+  const missing = tenantScripts.filter(({ version }) => !rows.some((row) => row.version === version))
+  if (missing.length === 0) return
+  await client.query('begin')
+  // Waits for the tenants that are being made by the old scripts, so that the fleet's run finds them.
+  await client.query('lock table platform.schema_versions in access exclusive mode')
+  for (const { version, checksum, sql: text } of missing) {
+    await client.query('insert into platform.schema_versions (version, checksum, sql) values ($1, $2, $3)', [version, checksum, text])
   }
+  await client.query('commit')
 }

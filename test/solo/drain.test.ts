@@ -151,8 +151,13 @@ it('F-22 C-096 a rolling restart under load: readiness goes first, no call fails
   // A balancer that asks /readyz, as Kubernetes does, before a client without any retry.
   let open: Replica[] = [...replicas]
   let rolled = false
+  // A failed expectation ends the load too.
+  let broken = false
+  cleanups.push(() => {
+    broken = true
+  })
   const balancer = (async () => {
-    while (!rolled) {
+    while (!rolled && !broken) {
       const states = await Promise.all(replicas.map(readyz))
       open = replicas.filter((_, i) => states[i] === 200)
       await new Promise((resolve) => setTimeout(resolve, 50))
@@ -165,7 +170,7 @@ it('F-22 C-096 a rolling restart under load: readiness goes first, no call fails
   const policy = retrying(replicas, key)
   const failed = { retrying: [] as string[], balanced: [] as string[] }
   const counts = { retrying: 0, balanced: 0 }
-  const over = () => rolled && counts.retrying >= n && counts.balanced >= n
+  const over = () => broken || (rolled && counts.retrying >= n && counts.balanced >= n)
   const counted = (kind: keyof typeof counts, call: (i: number) => Promise<unknown>) =>
     load((i) => call(i).finally(() => counts[kind]++), over, failed[kind])
   const loads = [
