@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector'
 import { createServer } from 'node:net'
+import { dirname } from 'node:path'
 
 // Loaded into a server under measurement (`node --import`): whoever connects to the socket BENCH_PROBE is told the CPU time that this process
 // has used, in µs. With BENCH_PROFILE, `start` and `stop` instead take a CPU profile into that file.
@@ -19,6 +20,7 @@ createServer((socket) => {
       session.post('Profiler.start', () => socket.end('started'))
     } else if (what === 'stop' && BENCH_PROFILE) {
       session.post('Profiler.stop', (err, result) => {
+        mkdirSync(dirname(BENCH_PROFILE), { recursive: true })
         if (!err) writeFileSync(BENCH_PROFILE, JSON.stringify(result.profile))
         socket.end('stopped')
       })

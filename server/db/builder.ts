@@ -13,12 +13,22 @@ import { type Statement, statement } from './statement.js'
 /** A compiled query that remembers the role it was built for and the transaction it belongs to. */
 export type OwnedQuery = CompiledQuery & { readonly role?: string; readonly owner?: symbol }
 
+const compiler = new PostgresQueryCompiler()
+const adapter = new PostgresAdapter()
+const owners = new WeakMap<object, { readonly role: string; readonly owner: symbol }>()
+
+/** A query that was compiled before, as this builder's own, with other parameters. */
+export function adopted<R>(builder: Kysely<never>, query: CompiledQuery<R>, parameters: readonly unknown[]): CompiledQuery<R> {
+  const made: CompiledQuery<R> & OwnedQuery = { ...query, parameters, ...owners.get(builder) }
+  return made
+}
+
 /** A Kysely over one schema whose awaited queries run by `run`; what is compiled says whose it is. */
 export function builder<DB>(schema: string, role: string, owner: symbol, run: (query: Statement) => Promise<pg.QueryResult>): Kysely<DB> {
-  class Compiler extends PostgresQueryCompiler {
-    override compileQuery(...args: Parameters<QueryCompiler['compileQuery']>) {
-      return { ...super.compileQuery(...args), role, owner }
-    }
+  // A compiler of one's own for each transaction would cost more than most compilations.
+  const compileQuery: QueryCompiler['compileQuery'] = (node, id) => {
+    const compiled: CompiledQuery & OwnedQuery = { ...compiler.compileQuery(node, id), role, owner }
+    return compiled as never
   }
   const refuse = () => {
     throw new Error('the kernel owns the transaction; page by key')
@@ -37,12 +47,14 @@ export function builder<DB>(schema: string, role: string, owner: symbol, run: (q
     rollbackTransaction: refuse,
     acquireConnection: async () => ({ executeQuery, streamQuery: refuse }) as never,
   }
-  return new Kysely<DB>({
+  const made = new Kysely<DB>({
     dialect: {
       createDriver: () => driver,
-      createQueryCompiler: () => new Compiler(),
-      createAdapter: () => new PostgresAdapter(),
+      createQueryCompiler: () => ({ compileQuery }),
+      createAdapter: () => adapter,
       createIntrospector: (db) => new PostgresIntrospector(db),
     },
   }).withSchema(schema)
+  owners.set(made, { role, owner })
+  return made
 }

@@ -134,7 +134,7 @@ describe('F-13 C-020 a client that comes back in an open transaction, an aborted
     const probes = { n: 0 }
     try {
       const work = async () => {
-        while (done++ < checkouts) {
+        while (done++ < checkouts && leaks.length === 0) {
           await wrongs[below(wrongs.length)]!(small.db).catch(() => {})
           if (done % 2) continue
           probes.n++

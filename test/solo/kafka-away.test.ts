@@ -30,6 +30,8 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
     readonly solo: Solo
     readonly bench: Bench
     readonly topic: string
+    /** Nobody writes to it. */
+    readonly replay: string
     /** Of the three topics of events, unless told otherwise. */
     read(keep?: boolean, topics?: readonly string[]): Promise<TopicReader>
     admin<T>(work: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T>
@@ -46,6 +48,7 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
         solo,
         bench,
         topic: topicsOf(prefix).byStream.domain,
+        replay: topicsOf(prefix).replay,
         read: async (keep = true, topics = Object.values(topicsOf(prefix).byStream)) => {
           readers.push(await readTopics({ brokers: broker.brokers, topics, keep }))
           return readers.at(-1)!
@@ -110,10 +113,9 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
   it('F-09 lost 0: what is sent behind a failed send is stored, though the broker got that one too, late', {
     timeout: 120_000,
   }, async () => {
-    await withService('sender', async ({ solo, read }) => {
+    await withService('sender', async ({ replay, read }) => {
       const quiet = { info: () => {}, warn: () => {}, error: () => {} }
       const sender = createSender({ brokers: [broker.brokers], clientId: 'test' }, quiet)
-      const { replay } = topicsOf(solo.prefix)
       let sequence = 0
       // As many as in the batch that failed: with its numbers a broker would take them for a repeat.
       const batch = (name: string) =>

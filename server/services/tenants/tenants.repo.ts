@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
+import { compiledOnce } from '../../db/compiled-once.js'
 import { flight } from '../../db/flight.js'
 import type { Pool } from '../../db/pool.js'
 import { statement } from '../../db/statement.js'
@@ -31,27 +32,31 @@ const columns = [
   'c.access_revision',
 ] as const
 
-const select = (tx: PlatformTx) =>
-  tx.platform.selectFrom('tenants as t').innerJoin('tenant_counters as c', 'c.tenant_id', 't.id').select(columns)
+const select = (platform: PlatformTx['platform']) =>
+  platform.selectFrom('tenants as t').innerJoin('tenant_counters as c', 'c.tenant_id', 't.id').select(columns)
 
 const notFound = () => new Fault('TENANT_NOT_FOUND', 'there is no such tenant')
 
+const selectById = compiledOnce((platform, { id }: { id: string }) => select(platform).where('t.id', '=', id))
+const selectByIdLocked = compiledOnce((platform, { id }: { id: string }) => select(platform).where('t.id', '=', id).forNoKeyUpdate('t'))
+const selectBySlug = compiledOnce((platform, { slug }: { slug: string }) => select(platform).where('t.slug', '=', slug))
+
 /** The call's tenant; the last read of a read-only call. */
 export async function readTenant(tx: PlatformTx): Promise<TenantRow> {
-  const [row] = await tx.last(select(tx).where('t.id', '=', tx.tenantId))
+  const [row] = await tx.last(selectById(tx, { id: tx.tenantId }))
   if (!row) throw notFound()
   return row
 }
 
 /** The call's tenant, locked until the transaction ends; other writers of it wait. */
 export async function lockTenant(tx: PlatformTx): Promise<TenantRow> {
-  const row = await select(tx).where('t.id', '=', tx.tenantId).forNoKeyUpdate('t').executeTakeFirst()
+  const [row] = (await tx.platform.executeQuery(selectByIdLocked(tx, { id: tx.tenantId }))).rows
   if (!row) throw notFound()
   return row
 }
 
 export async function findTenantBySlug(tx: PlatformTx, slug: string): Promise<TenantRow> {
-  const [row] = await tx.last(select(tx).where('t.slug', '=', slug))
+  const [row] = await tx.last(selectBySlug(tx, { slug }))
   if (!row) throw notFound()
   return row
 }
@@ -79,27 +84,28 @@ export function insertTenant(tx: PlatformTx, row: TenantRow): void {
   )
 }
 
-export function updateTenant(tx: PlatformTx, { id, ...row }: TenantRow): void {
-  tx.later(
-    tx.platform
-      .updateTable('tenants')
-      .set({
-        display_name: row.display_name,
-        plan: row.plan,
-        labels: JSON.stringify(row.labels),
-        billing_email: row.billing_email,
-        security_email: row.security_email,
-        purge_hold: row.purge_hold,
-        suspend_reason: row.suspend_reason,
-        row_version: row.row_version,
-        update_time: row.update_time,
-        suspend_time: row.suspend_time,
-        delete_time: row.delete_time,
-        purge_time: row.purge_time,
-      })
-      .where('id', '=', id),
-    1,
-  )
+const updateById = compiledOnce((platform, row: Omit<TenantRow, 'labels'> & { labels: string }) =>
+  platform
+    .updateTable('tenants')
+    .set({
+      display_name: row.display_name,
+      plan: row.plan,
+      labels: row.labels,
+      billing_email: row.billing_email,
+      security_email: row.security_email,
+      purge_hold: row.purge_hold,
+      suspend_reason: row.suspend_reason,
+      row_version: row.row_version,
+      update_time: row.update_time,
+      suspend_time: row.suspend_time,
+      delete_time: row.delete_time,
+      purge_time: row.purge_time,
+    })
+    .where('id', '=', row.id),
+)
+
+export function updateTenant(tx: PlatformTx, row: TenantRow): void {
+  tx.later(updateById(tx, { ...row, labels: JSON.stringify(row.labels) }), 1)
 }
 
 /** One row more than `limit` tells whether there is a next page. `at` is the cursor's time at the database's own precision. */
@@ -107,7 +113,7 @@ export async function listTenants(tx: PlatformTx, filter: TenantFilter, after: T
   const bySlug = filter.order === 'slug_asc'
   const way = filter.order === 'create_time_desc' ? 'desc' : 'asc'
   const sort = bySlug ? 't.slug' : 't.create_time'
-  let query = select(tx).select(sql<string>`${sql.ref('t.create_time')}::text`.as('at'))
+  let query = select(tx.platform).select(sql<string>`${sql.ref('t.create_time')}::text`.as('at'))
   if (!filter.showDeleted) query = query.where('t.delete_time', 'is', null)
   if (filter.state) query = query.where('t.state', '=', filter.state)
   if (filter.plan) query = query.where('t.plan', '=', filter.plan)

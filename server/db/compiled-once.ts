@@ -1,0 +1,28 @@
+import type { Compilable, CompiledQuery, Kysely } from 'kysely'
+import { adopted } from './builder.js'
+import type { PlatformTables } from './tables.js'
+import type { PlatformTx } from './tx.js'
+
+/** Stands for an argument while the query is built. */
+class Slot {
+  readonly name: string | symbol
+  constructor(name: string | symbol) {
+    this.name = name
+  }
+}
+
+const slots = new Proxy({}, { get: (_, name) => new Slot(name) })
+
+/**
+ * A query of platform tables whose text is always the same. It is built and compiled at its first use, and later only filled in: a hot read
+ * otherwise spends a quarter of its processor time in the query builder.
+ * @param build hands its arguments on as values, and does nothing else with them: it sees placeholders
+ */
+export function compiledOnce<A extends object, R>(build: (platform: Kysely<PlatformTables>, args: A) => Compilable<R>) {
+  let template: CompiledQuery<R> | undefined
+  return ({ platform }: Pick<PlatformTx, 'platform'>, args: A): CompiledQuery<R> => {
+    template ??= build(platform, slots as A).compile()
+    const parameters = template.parameters.map((each) => (each instanceof Slot ? args[each.name as keyof A] : each))
+    return adopted(platform as Kysely<never>, template, parameters)
+  }
+}
