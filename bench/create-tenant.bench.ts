@@ -57,7 +57,7 @@ export async function createTenant(stage: Stage): Promise<Line[]> {
     ).finish(),
   )
   const { path } = TenantServiceService.createTenant
-  const slices = { warmCalls: 30, rounds: 4, ms: 1_000 }
+  const slices = { warmCalls: 30, rounds: 3, ms: 1_000 }
   const compare = (lanes: number) =>
     interleave(
       { ours: calls(stage, server, path, messages, { connections: 1, inFlight: lanes }), bare: bareDdl(connections.slice(0, lanes)) },

@@ -13,7 +13,7 @@ export async function echo(stage: Stage): Promise<Line[]> {
   const { path } = PlatformServiceService.getServerInfo
   const bare = await stage.echo()
   const sides = { ours: calls(stage, server, path, [new Uint8Array()]), bare: calls(stage, bare, '/bench.Echo/Echo', [echoed]) }
-  const found = await profiled(server, () => interleave(sides, { warmCalls: 15_000, rounds: 5, ms: 1_200 }))
+  const found = await profiled(server, () => interleave(sides, { warmCalls: 15_000, rounds: 4, ms: 1_000 }))
   const layersUs = found.difference('ours', 'bare', 'cpuUs')
   const side = (name: 'ours' | 'bare') => `${rate(found.of(name, 'perSecond'))}, ${us(found.of(name, 'cpuUs'))} of CPU`
   return [
