@@ -7,6 +7,7 @@ import { expireIdempotencyKeys } from './db/expire-idempotency-keys.job.js'
 import { flight } from './db/flight.js'
 import { openPool } from './db/pool.js'
 import { tenantVersion } from './db/scripts.js'
+import { settingsToMend } from './db/server-settings.js'
 import { statement } from './db/statement.js'
 import { checkVersions } from './db/versions.js'
 import { type HttpPort, openHttp, type Readiness } from './edge/http.js'
@@ -99,6 +100,7 @@ export function createApp(
     })
     stops.push(() => db.pool.end())
     await checkVersions(db.pool)
+    for (const line of await settingsToMend(db.pool)) log.warn({}, line)
     const firstKeyHolds = await ensureFirstKey(db.pool, settings.bootstrapApiKey, log)
     const relayPool = pool(database.relayUrl, 4)
     const retentionPool = pool(database.retentionUrl, 2)
@@ -110,6 +112,8 @@ export function createApp(
     const relay = await openRelay()
     const holder = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
     const runner = createRunner({ pool: relayPool, role: 'platform_relay', jobs: relay ? [...jobs, relay] : jobs, holder, log })
+    // Behind the drain: what is committed while it lasts is relayed too.
+    stops.push(() => runner.stop())
     if (relay) {
       kicks.listen((tenantIds) => {
         relay.kick(tenantIds)
@@ -165,7 +169,6 @@ export function createApp(
     const { port: httpPort } = http
     stops.unshift(() => http?.stop())
     runner.start()
-    stops.push(() => runner.stop())
     return {
       hosts: bound.hosts,
       grpcPort: bound.port,

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { type App, createApp, type Settings } from './app.js'
 import type { Config } from './config.js'
 import { databaseAnswers } from './db/answers.js'
@@ -12,7 +12,12 @@ import { makeRingKey, parseRingKeys } from './keys/ring.js'
 import { makePlatformKey } from './services/platform-accounts/first-key.rules.js'
 import type { Log } from './telemetry/log.js'
 
-export const packageVersion = (): string => JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+/** Of package.json, which lies a folder higher where the server is built. */
+export function packageVersion(): string {
+  const found = ['../package.json', '../../package.json'].map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url))
+  if (!found) throw new Error('package.json is not beside the server')
+  return JSON.parse(readFileSync(found, 'utf8')).version
+}
 
 /** Starts the service and says so; what is missing in development is made up. `stop` may be called while it starts. */
 export function serve(config: Config, log: Log, print: (text: string) => void): { readonly started: Promise<void>; stop(): Promise<void> } {

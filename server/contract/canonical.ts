@@ -13,7 +13,7 @@ export function canonicalEmail(text: string): string | undefined {
   const at = email.lastIndexOf('@')
   const local = email.slice(0, at)
   const domain = domainToASCII(email.slice(at + 1))
-  if (at < 1 || domain === '' || /[\s@<>()[\],;:\\"]/.test(local) || !hostName.test(domain)) return undefined
+  if (at < 1 || domain === '' || /[\s\p{C}@<>()[\],;:\\"]/u.test(local) || !hostName.test(domain)) return undefined
   const canonical = `${local}@${domain}`
   return Buffer.byteLength(canonical) <= 320 && Buffer.byteLength(local) <= 64 && domain.length <= 253 ? canonical : undefined
 }

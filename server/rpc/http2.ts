@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
-import { logVerbosity, Server, type ServerOptions, setLogVerbosity, status } from '@grpc/grpc-js'
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import type { Server as NetServer } from 'node:net'
+import { logVerbosity, Server, type ServerCredentials, type ServerOptions, setLogVerbosity, status } from '@grpc/grpc-js'
 import { addressOf } from './address.js'
 import type { CallFields } from './log.layer.js'
 
@@ -16,12 +17,13 @@ type OnStream = (
 export interface StrictLimits {
   readonly metadataBytes: number
   readonly arrivalMs: number
+  readonly connectionsMax: number
 }
 
 /**
- * A grpc-js server, mended in four places that it has no option for:
- * the size of metadata is limited; a call whose message does not come is ended; of two `authorization` headers, of which Node keeps the first without a word, both are seen; and what
- * grpc-js refuses by itself, before any layer, has a line in the log, a request id, and never the code INTERNAL.
+ * A grpc-js server, mended in five places that it has no option for: connections and the size of metadata are limited; a call whose message does not
+ * come is ended; of two `authorization` headers, of which Node keeps the first without a word, both are seen; and what grpc-js refuses by itself,
+ * before any layer, has a line in the log, a request id, and never the code INTERNAL.
  */
 export function strictServer(options: ServerOptions, limits: StrictLimits, log: (fields: CallFields) => void): Server {
   // It would print headers that it cannot read, the credential among them.
@@ -43,6 +45,12 @@ export function strictServer(options: ServerOptions, limits: StrictLimits, log: 
     onStream.call(this, interceptors, stream, headers, flags, raw)
   }
   server['_streamHandler'] = mended as (typeof server)['_streamHandler']
+  const create = server['createHttp2Server']
+  server['createHttp2Server'] = (credentials: ServerCredentials) => {
+    const made = create.call(server, credentials)
+    ;(made as unknown as NetServer).maxConnections = limits.connectionsMax
+    return made
+  }
   return server
 }
 
@@ -65,7 +73,9 @@ const late = new WeakSet<ServerHttp2Stream>()
 function awaitMessage(stream: ServerHttp2Stream, arrivalMs: number): void {
   const timer = setTimeout(() => {
     late.add(stream)
-    refuse(stream, status.DEADLINE_EXCEEDED, `the message did not arrive within ${arrivalMs} ms`)
+    // It was answered meanwhile, by a deadline of the caller's: what still comes is not waited for.
+    if (stream.headersSent) stream.close(constants.NGHTTP2_CANCEL)
+    else refuse(stream, status.DEADLINE_EXCEEDED, `the message did not arrive within ${arrivalMs} ms`)
   }, arrivalMs)
   const came = () => clearTimeout(timer)
   stream.once('end', came).once('close', came)

@@ -16,6 +16,8 @@ export interface RpcLimits {
   readonly arrivalMs: number
   /** Of one connection, at a time. */
   readonly streamsMax: number
+  /** Of each address that is listened on, at a time; what comes beyond is closed at once. */
+  readonly connectionsMax: number
   /** After so long a connection is asked whether it is still there, and closed if it does not answer in time: no silent sockets. */
   readonly keepaliveMs: number
   readonly keepaliveTimeoutMs: number
@@ -31,6 +33,7 @@ export const defaultLimits: RpcLimits = {
   metadataBytes: 16 * 1024,
   arrivalMs: 30_000,
   streamsMax: 100,
+  connectionsMax: 1_000,
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   idleMs: 15 * 60_000,

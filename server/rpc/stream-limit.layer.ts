@@ -7,7 +7,8 @@ export function streamLimitLayer(limit: number): Layer {
   const open = new Map<string, number>()
   const enter = (id: string) => {
     const count = open.get(id) ?? 0
-    if (count >= limit) throw new Fault('TOO_MANY_STREAMS', 'too many streams of this principal are open', { limit: String(limit) })
+    if (count >= limit)
+      throw new Fault('TOO_MANY_STREAMS', 'too many streams of this principal are open', { limit: String(limit) }, { retryAfterMs: 1_000 })
     open.set(id, count + 1)
   }
   const leave = (id: string) => {

@@ -147,6 +147,34 @@ describe('connections', () => {
     idle.close()
   })
 
+  it('a connection more than there may be is closed at once; the others go on', async () => {
+    server = await startFixture({ limits: { connectionsMax: 2 } })
+    const [host, port] = server.target.split(':')
+    const open = [1, 2].map(() => connect(Number(port), host))
+    await Promise.all(open.map((socket) => new Promise((resolve) => socket.once('data', resolve))))
+    const third = connect(Number(port), host)
+    await new Promise((resolve) => third.once('close', resolve))
+    expect(open.map((socket) => socket.destroyed)).toEqual([false, false])
+    for (const socket of open) socket.destroy()
+  })
+
+  it('a call whose message never ends is ended, though its own deadline was answered', async () => {
+    server = await startFixture({ limits: { arrivalMs: 300 } })
+    const session = connectHttp2(`http://${server.target}`)
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/customer.platform.v1.PlatformService/GetServerInfo',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'grpc-timeout': '50m',
+    })
+    stream.on('error', () => {})
+    stream.resume()
+    stream.write(Buffer.from([0, 0, 0, 0, 9]))
+    await new Promise((resolve) => stream.once('close', resolve))
+    session.destroy()
+  })
+
   it('a connection of age is asked to go, and its calls finish', async () => {
     server = await startFixture({ limits: { ageMs: 100 } })
     const old = connectHttp2(`http://${server.target}`)

@@ -112,12 +112,7 @@ describe('a server that is a process', () => {
     ['F-17 200 kB that unpack to 200 MB', { 'grpc-encoding': 'gzip' }, () => messageOf(bomb, bomb.length, 1), /^8$/],
     ['F-17 metadata of 20 kB', { 'x-large': 'a'.repeat(20_000) }, () => nothing, /^8$/],
     ['metadata of 120 kB', { 'x-large': 'a'.repeat(120_000) }, () => nothing, /^reset$/],
-    [
-      'F-17 1,000 pairs of metadata',
-      Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`x-${i}`, 'a'])),
-      () => nothing,
-      /^reset$/,
-    ],
+    ['F-17 300 pairs of metadata', Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`x-${i}`, 'a'])), () => nothing, /^reset$/],
   ])('%s: refused, time and again, in bounded memory', async (_, headers, body, code) => {
     const bytes = body()
     await ask(headers, bytes)

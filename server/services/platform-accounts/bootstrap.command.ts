@@ -12,7 +12,11 @@ export async function ensureFirstKey(pool: Pool, key: string, log: Log): Promise
   const row = keyRow(key, 'platform-api-key.bootstrap', 'start')
   const first = await insertFirstKey(pool, row)
   const same = sameHash(first.secretHash, row.secretHash)
-  if (!same) log.warn({}, 'another first key was made before: the one that is configured is ignored; `recover-platform-key` makes another')
+  if (!same)
+    log.warn(
+      {},
+      'another first key was made before: the one of BOOTSTRAP_API_KEY or DATA_DIR counts for nothing; `recover-platform-key` makes another',
+    )
   else if (first.revoked) log.warn({}, 'the first key was revoked, and stays so; `recover-platform-key` makes another')
   return same && !first.revoked
 }

@@ -27,6 +27,7 @@ export function createTenant(db: Database, { plans, regions, schemaVersion }: Te
     const billing_email = mailbox('contacts.billing_email', request.contacts?.billingEmail) ?? null
     const security_email = mailbox('contacts.security_email', request.contacts?.securityEmail) ?? null
     return inNewTenant(db, call, async (tx) => {
+      call.log['tenant'] = tx.tenantId
       const holder = await slugHolder(tx, request.slug)
       if (holder) throw slugFault(holder)
       const now = await tx.now

@@ -208,8 +208,9 @@ describe('a silent stream', () => {
     await expect.poll(() => seen.every(({ call }) => call.cancelled)).toBe(true)
   })
 
-  it('is not one that beats, nor one whose consumer is slow', async () => {
-    const { seen, events } = await set((call) => {
+  it('is not one that beats, nor one whose consumer is slow; the silence after that counts', async () => {
+    const { seen, events } = await set((call, _, nth) => {
+      if (nth > 1) return void call.write(batch(3, 3))
       call.write(batch(1, 1))
       let beats = 0
       const timer = setInterval(() => {
@@ -219,10 +220,15 @@ describe('a silent stream', () => {
         call.write(batch(2, 2))
       }, 100)
     })
-    await events.next()
+    expect(await numberOf(events)).toBe(1)
+    expect(await numberOf(events)).toBe(2)
     await new Promise((resolve) => setTimeout(resolve, 700))
-    expect((await events.next()).value.sequence).toMatch(/2$/)
-    await events.return?.()
     expect(seen).toHaveLength(1)
+    const askedAt = performance.now()
+    expect(await numberOf(events)).toBe(3)
+    expect(seen[1]!.at - askedAt).toBeGreaterThan(290)
+    await events.return?.()
   })
 })
+
+const numberOf = async (events: AsyncIterator<{ sequence: string }>) => Number((await events.next()).value.sequence)

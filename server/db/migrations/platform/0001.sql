@@ -82,6 +82,7 @@ create table platform.idempotency_keys (
   tenant_id text not null,
   request_hash bytea not null,
   done boolean not null default false,
+  -- A tenant with 64 labels of 256 four-byte characters takes 70 kB.
   answer bytea check (octet_length(answer) <= 131072),
   create_time timestamptz not null default now(),
   primary key (caller, method, request_id)
