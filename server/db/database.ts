@@ -11,9 +11,15 @@ export interface DatabaseOptions extends PoolOptions {
   readonly clockShiftMs?: () => number
 }
 
-/** One cell's database, as the serving process sees it. */
+/** The one cell of this version: every tenant is placed in it. */
+export const onlyCell = 1
+
+/** The database, as the serving process sees it. */
 export interface Database {
+  /** For what belongs to no call: jobs, polls, look-ups of keys. */
   readonly pool: pg.Pool
+  /** The pool of a cell's login, for its tenants (`tenants.cell`). */
+  readonly poolFor: (cell: number) => pg.Pool
   readonly named: boolean
   readonly committed: (tenantId: string) => void
   readonly clockShiftMs: () => number
@@ -28,8 +34,13 @@ export interface Database {
 }
 
 export function openDatabase(options: DatabaseOptions): Database {
+  const pool = openPool(options)
   return {
-    pool: openPool(options),
+    pool,
+    poolFor: (cell) => {
+      if (cell !== onlyCell) throw new Error(`there is no cell ${cell}`)
+      return pool
+    },
     named: options.named,
     committed: options.committed ?? (() => {}),
     clockShiftMs: options.clockShiftMs ?? (() => 0),

@@ -4,7 +4,7 @@ import { Fault } from '../rpc/fault.js'
 import { builder, type OwnedQuery } from './builder.js'
 import type { AccessRow, DbCall } from './call.js'
 import { type Binding, closingStatements, type Work } from './closing.js'
-import type { Database } from './database.js'
+import { type Database, onlyCell } from './database.js'
 import { CommitUnknown, isLost, isStaleName, Replay, RunAnew, sqlStateOf } from './failures.js'
 import { type Client, extended, reusable, sendAll } from './pool.js'
 import { absorb } from './rejections.js'
@@ -23,11 +23,12 @@ const claiming = 'select hash, done, answer from platform.claim($1, $2, $3, $4, 
  * the rest of it and answers COMMIT with ROLLBACK, so nothing is half done.
  */
 export async function runOnce<A>(db: Database, call: DbCall, binding: Binding, fn: (tx: TenantTx) => Promise<A>): Promise<A> {
-  if (db.pool.waitingCount >= db.waitingMax) {
+  const pool = db.poolFor(onlyCell)
+  if (pool.waitingCount >= db.waitingMax) {
     throw new Fault('TENANT_BUSY', 'too many calls wait already; try again', {}, { retryAfterMs: 200 })
   }
   call.signal.throwIfAborted()
-  const client = (await db.pool.connect()) as Client
+  const client = (await pool.connect()) as Client
   if (call.signal.aborted) {
     client.release()
     throw call.signal.reason
