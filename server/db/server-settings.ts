@@ -15,7 +15,8 @@ export async function settingsToMend(pool: Pool): Promise<string[]> {
   const [found] = await flight(pool, 'platform_app', [statement('select name, setting from pg_settings where name = any ($1)', [names])], {
     readOnly: true,
   })
-  const settings = new Map((found?.rows as { name: string; setting: string }[]).map(({ name, setting }) => [name, setting]))
+  const rows = (found?.rows ?? []) as { name: string; setting: string }[]
+  const settings = new Map(rows.map(({ name, setting }) => [name, setting]))
   return Object.entries(wanted)
     .filter(([line, fits]) => !fits(settings.get(line.split(' ')[0] as string) ?? ''))
     .map(([line]) => `${line} is asked for; the server has ${settings.get(line.split(' ')[0] as string) ?? 'no such setting'}`)
