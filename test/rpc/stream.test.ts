@@ -207,7 +207,7 @@ describe('streams', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
     const began = performance.now()
     await server.server.drain({ pauseMs: 0, graceMs: 200 })
-    expect(performance.now() - began).toBeLessThan(1000)
+    expect(performance.now() - began).toBeLessThan(5_000)
     expect(await unary).toMatchObject({ code: status.UNAVAILABLE, info: { reason: 'SHUTTING_DOWN' } })
   })
 })

@@ -125,7 +125,7 @@ describe('abort and close', () => {
       const startedAt = performance.now()
       setTimeout(() => controller.abort(reason), 150)
       expect(await failed(call(controller.signal))).toMatchObject({ code: 'CANCELLED', cause: reason })
-      expect(performance.now() - startedAt).toBeLessThan(600)
+      expect(performance.now() - startedAt).toBeLessThan(4_000)
     }
     await expect.poll(() => seen[0]!.call.cancelled).toBe(true)
     expect(seen).toHaveLength(2)

@@ -180,7 +180,7 @@ describe('a watch ends', () => {
     const { client } = await setUp({ watchEvents: (call) => end(call, 'RESOURCE_EXHAUSTED', 'TENANT_BUSY', { retryAfterMs: 60_000 }) })
     const startedAt = performance.now()
     for await (const _ of client.events.watchEvents({ tenantId }, { signal: AbortSignal.timeout(200) })) expect.fail()
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    expect(performance.now() - startedAt).toBeLessThan(6_000)
   })
 })
 
