@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { removeStaleDrafts } from './drafts.js'
 
 /**
  * A secret of development in DATA_DIR, `bootstrap-key` or `key-encryption-keys`: made at the first start, mode 0600, and the same ever
@@ -8,9 +9,11 @@ import { join } from 'node:path'
  */
 export async function keptSecret(dataDir: string, name: 'bootstrap-key' | 'key-encryption-keys', make: () => string): Promise<string> {
   const file = join(dataDir, name)
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  // of starts that were killed in the midst
+  await removeStaleDrafts(dataDir, name)
   const found = await read(file)
   if (found !== undefined) return found
-  await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
   await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx', flush: true })
   try {
