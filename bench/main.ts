@@ -23,8 +23,15 @@ try {
   for (const [name, bench] of Object.entries(benches)) {
     if (asked.length > 0 && !asked.includes(name)) continue
     const start = performance.now()
-    lines.push(...(await bench(stage)))
-    console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s`)
+    try {
+      const found = await bench(stage)
+      lines.push(...found)
+      console.error(`${name}: ${((performance.now() - start) / 1000).toFixed(0)} s\n${table(found)}\n`)
+    } catch (err) {
+      // the other figures are worth having all the same
+      console.error(`${name}: ${(err as Error).stack}`)
+      process.exitCode = 1
+    }
   }
 } finally {
   await stage.stop()
