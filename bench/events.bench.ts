@@ -49,7 +49,7 @@ export async function events(stage: Stage): Promise<Line[]> {
     [1_000, 50],
   ] as const) {
     const sides = { ours: ours(perSecond), bare: bareSends(topics, ids, perSecond) }
-    const found = await interleave(sides, { warmCalls: 300, rounds: 3, ms: 1_500 })
+    const found = await interleave(sides, { warmCalls: 200, rounds: 3, ms: 1_200 })
     const side = (name: 'ours' | 'bare') => `${ms(found.of(name, 'p50Ms'))} / ${ms(found.of(name, 'p99Ms'))}`
     const [p50, p99, reached] = [found.of('ours', 'p50Ms'), found.of('ours', 'p99Ms'), found.of('ours', 'perSecond')]
     lines.push({

@@ -17,7 +17,7 @@ export async function getTenant(stage: Stage): Promise<Line[]> {
     ours: calls(stage, server, path, messages, options),
     bare: calls(stage, bare, '/bench.Echo/Echo', [echoed], options),
   })
-  const full = await profiled(server, () => interleave(sides(), { warmCalls: 10_000, rounds: 4, ms: 1_000 }))
+  const full = await profiled(server, () => interleave(sides(), { warmCalls: 10_000, warmMsMax: 4_000, rounds: 4, ms: 1_000 }))
   // Full speed is a queue, whose wait says nothing: latencies are compared at the same moderate rate.
   const moderate = await interleave(sides({ perSecond: 500 }), { warmCalls: 1, rounds: 4, ms: 1_200 })
   const rateRatio = full.ratio('ours', 'bare', 'perSecond')
@@ -52,7 +52,7 @@ export async function reads(stage: Stage): Promise<Line[]> {
     many: calls(stage, await stage.server('reads-1000', large), path, gettingAll(many)),
     few: calls(stage, await stage.server('reads-10', small), path, gettingAll(few)),
   }
-  const found = await interleave(sides, { warmCalls: 8_000, rounds: 4, ms: 1_000 })
+  const found = await interleave(sides, { warmCalls: 8_000, warmMsMax: 2_000, rounds: 3, ms: 1_000 })
   const ratio = found.ratio('many', 'few', 'perSecond')
   const side = (name: 'many' | 'few') => `${rate(found.of(name, 'perSecond'))}, p99 ${ms(found.of(name, 'p99Ms'))}`
   return [

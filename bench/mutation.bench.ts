@@ -9,7 +9,7 @@ import { type Compared, interleave, type Side } from './sides.js'
 import { calls, makeTenants, profiled, type Stage } from './stage.js'
 
 type Name = 'rpc' | 'kernel' | 'raw' | 'kysely'
-const slices = { warmCalls: 1_500, rounds: 3, ms: 800 }
+const slices = { warmCalls: 1_500, warmMsMax: 1_500, rounds: 3, ms: 700 }
 
 const writing = (child: Child, what: Omit<Writing, 'ms'>): Side => ({
   async slice(sliceMs) {
@@ -97,7 +97,7 @@ async function roundTrips(stage: Stage, tenantIds: readonly string[], appUrl: st
     ours: `${ms(found.of('far', 'p50Ms'))}, near ${ms(found.of('near', 'p50Ms'))}`,
     limit: `a round trip ${ms(trip)}`,
     result: trips.toFixed(2),
-    goal: '≤ 2',
+    goal: '≤ 2 (measured < 2.3)',
     reached: trips < 2.3,
   }
 }

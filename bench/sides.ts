@@ -29,7 +29,7 @@ export interface Slices {
  */
 export async function interleave<K extends string>(
   sides: Readonly<Record<K, Side>>,
-  { warmCalls, warmMsMax = 2_500, rounds, ms }: Slices,
+  { warmCalls, warmMsMax = 3_000, rounds, ms }: Slices,
 ): Promise<Compared<K>> {
   const names = Object.keys(sides) as K[]
   for (const name of names) {

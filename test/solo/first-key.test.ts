@@ -90,7 +90,7 @@ describe('the first platform key', () => {
     const one = await start(database, { BOOTSTRAP_API_KEY: first })
     expect(one.key()).toBe(first)
     const two = await start(database, { BOOTSTRAP_API_KEY: other })
-    expect(two.output()).toContain('another first key was made before: the one that is configured is ignored')
+    expect(two.output()).toContain('another first key was made before: the one of BOOTSTRAP_API_KEY or DATA_DIR counts for nothing')
     expect(two.output()).not.toContain('CUSTOMER_API_KEY=')
     expect([await callWith(two, first), await callWith(two, other)]).toEqual(['OK', 'UNAUTHENTICATED'])
     await Promise.all([one, two].map((each) => each.kill('SIGTERM')))
