@@ -1,5 +1,5 @@
 import type { Compilable, CompiledQuery, Kysely } from 'kysely'
-import { adopted } from './builder.js'
+import { builder } from './builder.js'
 import type { PlatformTables } from './tables.js'
 import type { PlatformTx } from './tx.js'
 
@@ -12,6 +12,9 @@ class Slot {
 }
 
 const slots = new Proxy({}, { get: (_, name) => new Slot(name) })
+const unbound = builder<PlatformTables>('platform', 'platform_app', Symbol('template'), () => {
+  throw new Error('a template is no query')
+})
 
 /**
  * A query of platform tables whose text is always the same. It is built and compiled at its first use, and later only filled in: a hot read
@@ -20,9 +23,9 @@ const slots = new Proxy({}, { get: (_, name) => new Slot(name) })
  */
 export function compiledOnce<A extends object, R>(build: (platform: Kysely<PlatformTables>, args: A) => Compilable<R>) {
   let template: CompiledQuery<R> | undefined
-  return ({ platform }: Pick<PlatformTx, 'platform'>, args: A): CompiledQuery<R> => {
-    template ??= build(platform, slots as A).compile()
+  return (tx: Pick<PlatformTx, 'filled'>, args: A): CompiledQuery<R> => {
+    template ??= build(unbound, slots as A).compile()
     const parameters = template.parameters.map((each) => (each instanceof Slot ? args[each.name as keyof A] : each))
-    return adopted(platform as Kysely<never>, template, parameters)
+    return tx.filled(template, parameters)
   }
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { type Gate, gate } from './admission.js'
+import { type Lanes, openLanes } from './lanes.js'
 import { openPool, type PoolOptions } from './pool.js'
 
 export interface DatabaseOptions extends PoolOptions {
@@ -21,6 +22,8 @@ export interface Database {
   /** The pool of a cell's login, for its tenants (`tenants.cell`). */
   readonly poolFor: (cell: number) => pg.Pool
   readonly named: boolean
+  /** Connections that short reads share; undefined behind a pooler. */
+  readonly lanes: Lanes | undefined
   readonly committed: (tenantId: string) => void
   readonly clockShiftMs: () => number
   /** Mutations of one tenant: at most 4, and half the pool. */
@@ -42,6 +45,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       return pool
     },
     named: options.named,
+    lanes: options.named ? openLanes(pool, Math.max(1, Math.min(4, options.max >> 2))) : undefined,
     committed: options.committed ?? (() => {}),
     clockShiftMs: options.clockShiftMs ?? (() => 0),
     perTenant: gate(Math.max(1, Math.min(4, options.max >> 1)), 200),

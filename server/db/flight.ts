@@ -1,7 +1,8 @@
 import type pg from 'pg'
+import { type Result, sendBatch } from './batch.js'
 import { isLost, RunAnew } from './failures.js'
-import { type Client, extended, reusable, sendAll } from './pool.js'
-import type { Statement } from './statement.js'
+import { type Client, reusable } from './pool.js'
+import { type Statement, statement } from './statement.js'
 
 export interface FlightOptions {
   readonly timeoutMs?: number
@@ -18,7 +19,7 @@ export async function flight(
   role: string,
   statements: readonly Statement[],
   options: FlightOptions = {},
-): Promise<pg.QueryResult[]> {
+): Promise<Result[]> {
   if (!/^[a-z_][a-z0-9_]*$/.test(role)) throw new TypeError('bad role') // it becomes part of SQL
   try {
     return await once(pool, role, statements, options)
@@ -35,7 +36,7 @@ async function once(
   role: string,
   statements: readonly Statement[],
   { timeoutMs = 5000, readOnly = false }: FlightOptions,
-): Promise<pg.QueryResult[]> {
+): Promise<Result[]> {
   const client = (await pool.connect()) as Client
   let late: TooLate | undefined
   const timer = setTimeout(() => {
@@ -43,16 +44,15 @@ async function once(
     client.connection.stream.destroy(late)
   }, timeoutMs)
   try {
-    const texts = [
-      { text: `begin isolation level read committed${readOnly ? ' read only' : ''}`, values: [] },
-      { text: `set local role ${role}`, values: [] },
-      ...statements,
-      { text: 'commit', values: [] },
-    ]
-    const settled = await Promise.allSettled(sendAll(client, () => texts.map(({ text, values }) => client.query(extended(text, values)))))
+    const begin = statement(`begin isolation level read committed${readOnly ? ' read only' : ''}`)
+    const all = [begin, statement(`set local role ${role}`), ...statements, statement('commit')]
+    const settled = await Promise.allSettled(sendBatch(client, all, false).results)
     const failed = settled.find((result) => result.status === 'rejected')
-    if (failed) throw late ?? (isLost(failed.reason) ? new RunAnew('connection lost', { cause: failed.reason }) : failed.reason)
-    const results = settled.map((result) => (result as PromiseFulfilledResult<pg.QueryResult>).value)
+    if (failed) {
+      await Promise.allSettled(sendBatch(client, [statement('rollback')], false).results)
+      throw late ?? (isLost(failed.reason) ? new RunAnew('connection lost', { cause: failed.reason }) : failed.reason)
+    }
+    const results = settled.map((result) => (result as PromiseFulfilledResult<Result>).value)
     if (results.at(-1)?.command !== 'COMMIT') throw new RunAnew('COMMIT was not answered with COMMIT')
     return results.slice(2, -1)
   } finally {

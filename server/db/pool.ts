@@ -3,10 +3,21 @@ import pg from 'pg'
 
 export type { Pool } from 'pg'
 
-/** What we use of a pg client beyond its types: the socket, the names that the server knows, and whether all that was sent is answered. */
+/** What we use of pg's connection beyond its types: messages of the extended protocol, as pg-protocol writes them. */
+export interface PgConnection {
+  readonly stream: Socket
+  close(message: { type: 'S'; name: string }): void
+  parse(message: { name: string; text: string }): void
+  bind(message: { statement: string; values: readonly unknown[] }): void
+  describe(message: { type: 'P' }): void
+  execute(): void
+  sync(): void
+}
+
+/** And of its client: whether all that was sent is answered. */
 export type Client = pg.PoolClient & {
-  connection: { stream: Socket; parsedStatements: Record<string, string> }
-  readyForQuery: boolean
+  readonly connection: PgConnection
+  readonly readyForQuery: boolean
   getTransactionStatus(): string | null
 }
 
@@ -40,20 +51,6 @@ export function openPool({ url, max, ssl }: PoolOptions): pg.Pool {
   })
   return pool
 }
-
-/** Sends all at once, one write to the socket, and returns their results in order. */
-export function sendAll(client: Client, send: () => Promise<pg.QueryResult>[]): Promise<pg.QueryResult>[] {
-  client.connection.stream.cork()
-  try {
-    return send()
-  } finally {
-    client.connection.stream.uncork()
-  }
-}
-
-/** 'extended' always: without values pg takes the simple protocol, which would run an appended `; reset role; …` as well. */
-export const extended = (text: string, values: readonly unknown[], name?: string) =>
-  ({ text, values: [...values], queryMode: 'extended', ...(name === undefined ? {} : { name }) }) as pg.QueryConfig
 
 /** True where the client may serve the next borrower: idle, nothing under way, and its socket alive. */
 export const reusable = (client: Client) =>

@@ -23,7 +23,7 @@ export function expecting(write: Statement, rows: number, otherwise?: Error): St
     ...write,
     otherwise,
     text: `with w as (${write.text} returning 1) select lib.require_rows((select count(*) from w), ${count})`,
-    values: [...write.values, rows],
+    values: [...write.values, String(rows)],
   }
 }
 

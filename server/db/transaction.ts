@@ -1,19 +1,20 @@
 import type { Kysely } from 'kysely'
-import type pg from 'pg'
 import { Fault } from '../rpc/fault.js'
+import type { Result } from './batch.js'
 import { builder, type OwnedQuery } from './builder.js'
 import type { AccessRow, DbCall } from './call.js'
 import { type Binding, closingStatements, type Work } from './closing.js'
-import { type Database, onlyCell } from './database.js'
-import { CommitUnknown, isLost, isStaleName, Replay, RunAnew, sqlStateOf } from './failures.js'
-import { type Client, extended, reusable, sendAll } from './pool.js'
+import type { Database } from './database.js'
+import { CommitUnknown, Replay, RunAnew } from './failures.js'
+import { Link } from './link.js'
 import { absorb } from './rejections.js'
 import { expecting, mustFind, type Statement, statement } from './statement.js'
-import { forgetAllNames, forgetOldNames, nameFor } from './statement-names.js'
 import type { PlatformTables, TenantTables } from './tables.js'
 import type { NewEvent, Query, TenantTx } from './tx.js'
 
 const app = 'platform_app'
+const begin = statement('begin isolation level read committed')
+const beginReading = statement('begin isolation level read committed read only')
 const sessionState = `select now, key_valid, scopes, tenant_state, purge_time, platform_revision, access_revision, session_epoch
   from platform.access($1, $2, $3)`
 const claiming = 'select hash, done, answer from platform.claim($1, $2, $3, $4, $5)'
@@ -23,26 +24,15 @@ const claiming = 'select hash, done, answer from platform.claim($1, $2, $3, $4, 
  * the rest of it and answers COMMIT with ROLLBACK, so nothing is half done.
  */
 export async function runOnce<A>(db: Database, call: DbCall, binding: Binding, fn: (tx: TenantTx) => Promise<A>): Promise<A> {
-  const pool = db.poolFor(onlyCell)
-  if (pool.waitingCount >= db.waitingMax) {
-    throw new Fault('TENANT_BUSY', 'too many calls wait already; try again', {}, { retryAfterMs: 200 })
-  }
   call.signal.throwIfAborted()
-  const client = (await pool.connect()) as Client
-  if (call.signal.aborted) {
-    client.release()
-    throw call.signal.reason
-  }
-  const run = new Attempt(db, call, binding, client)
-  // The socket is destroyed: release(true) would wait until the pipeline has drained.
+  const run = new Attempt(db, call, binding)
   let give: (error: Error) => void = () => {}
   const given = new Promise<never>((_, reject) => {
     give = reject
   })
   given.catch(() => {})
   const abort = () => {
-    run.end()
-    client.connection.stream.destroy()
+    run.abort()
     give(call.signal.reason as Error)
   }
   call.signal.addEventListener('abort', abort, { once: true })
@@ -51,8 +41,6 @@ export async function runOnce<A>(db: Database, call: DbCall, binding: Binding, f
   } finally {
     call.signal.removeEventListener('abort', abort)
     run.end()
-    if (run.staleNames) forgetAllNames()
-    client.release(!reusable(client) || run.staleNames)
   }
 }
 
@@ -60,48 +48,50 @@ class Attempt {
   readonly #db: Database
   readonly #call: DbCall
   readonly #binding: Binding
-  readonly #client: Client
   readonly #owner = Symbol('transaction')
+  readonly #link: Link
   readonly #readOnly: boolean
   readonly #writes: Statement[] = []
   readonly #guards: Statement[] = []
   readonly #events: NewEvent[] = []
   readonly #audits: string[] = []
   readonly #moved = { access: 0, session: 0 }
-  #role: string | undefined
   #over = false
   #sentCommit = false
-  #failed: Error | undefined
   #opened: Promise<AccessRow> | undefined
-  #lastCommit: Promise<pg.QueryResult> | undefined
+  #lastCommit: Promise<Result> | undefined
 
-  constructor(db: Database, call: DbCall, binding: Binding, client: Client) {
+  constructor(db: Database, call: DbCall, binding: Binding) {
     this.#db = db
+    this.#link = new Link(db)
     this.#call = call
     this.#binding = binding
-    this.#client = client
     this.#readOnly = call.auditAction === ''
+  }
+
+  abort() {
+    this.#over = true
+    this.#link.abort()
   }
 
   end() {
     this.#over = true
-  }
-
-  /** A name that outlived a migration. */
-  get staleNames() {
-    return isStaleName(this.#failed)
+    this.#link.end()
   }
 
   async perform<A>(fn: (tx: TenantTx) => Promise<A>): Promise<A> {
     const { claim, validateOnly } = this.#call
     try {
+      // a read may do without a connection of its own
+      if (!this.#readOnly) await this.#link.borrow()
       const answer = await fn(this.#tx())
       this.#over = true
+      if (!this.#opened) await this.#link.borrow()
       if (!this.#opened) void this.#open([])
       const access = (await this.#opened) as AccessRow
-      if (this.#failed) throw this.#failed // the handler swallowed it
+      if (this.#link.failure) throw this.#link.failure // the handler swallowed it
       if (validateOnly) {
-        await this.#query(statement('rollback'))
+        await this.#link.send([statement('rollback')])[0]
         return answer
       }
       if (this.#lastCommit) {
@@ -110,9 +100,9 @@ class Attempt {
       }
       const closing = this.#readOnly ? [] : closingStatements(this.#work(access, claim?.encode(answer)))
       this.#sentCommit = true
-      const results = await Promise.allSettled(this.#send([...closing, statement('commit')]))
-      if (this.#failed) throw this.#failed
-      await this.#mustCommit((results.at(-1) as PromiseFulfilledResult<pg.QueryResult>).value)
+      const results = await Promise.allSettled(this.#link.send([...closing, statement('commit')]))
+      if (this.#link.failure) throw this.#link.failure
+      await this.#mustCommit((results.at(-1) as PromiseFulfilledResult<Result>).value)
       if (this.#events.length > 0 || this.#moved.access + this.#moved.session > 0) this.#db.committed(this.#binding.tenantId)
       return answer
     } catch (error) {
@@ -120,7 +110,7 @@ class Attempt {
     }
   }
 
-  async #mustCommit(commit: Promise<pg.QueryResult> | pg.QueryResult) {
+  async #mustCommit(commit: Promise<Result> | Result) {
     if ((await commit).command !== 'COMMIT') throw new RunAnew('COMMIT was not answered with COMMIT')
   }
 
@@ -136,7 +126,7 @@ class Attempt {
           )
         : error
     await this.#lastCommit?.catch(() => {})
-    if (!this.#client.connection.stream.destroyed && !reusable(this.#client)) await this.#query(statement('rollback')).catch(() => {})
+    await this.#link.rollback()
     if (cause instanceof Replay && this.#call.claim) return this.#call.claim.decode(cause.answer) as A
     if (this.#sentCommit && !this.#readOnly && !this.#call.claim && cause instanceof RunAnew && cause.cause)
       throw new CommitUnknown('lost at COMMIT', { cause })
@@ -148,11 +138,6 @@ class Attempt {
     const { call, binding } = { call: this.#call, binding: this.#binding }
     let tenant: Kysely<TenantTables> | undefined
     let platform: Kysely<PlatformTables> | undefined
-    const first = () => {
-      this.#inside()
-      if (!this.#opened) void this.#open([])
-      return this.#opened as Promise<AccessRow>
-    }
     return {
       call,
       tenantId: binding.tenantId,
@@ -166,12 +151,15 @@ class Attempt {
         return platform
       },
       get now() {
-        return absorb(first().then((access) => access.now))
+        return absorb(self.#first().then((access) => access.now))
       },
       get access() {
-        return absorb(first())
+        return absorb(self.#first())
       },
-      last: (query) => this.#last(this.#ours(query)),
+      filled: (template, parameters) => ({ ...template, parameters, role: app, owner: this.#owner }),
+      read: (query) => absorb(this.#read(this.#ours(query)).then(({ rows }) => rows)),
+      last: (query) => this.#last(this.#ours(query), false),
+      lookUp: (query) => this.#last(this.#ours(query), true),
       later: (query, rows, otherwise) => {
         this.#mutating()
         const write = this.#ours(query)
@@ -207,73 +195,83 @@ class Attempt {
     return statement(compiled.sql, compiled.parameters, compiled.role)
   }
 
-  async #read(read: Statement): Promise<pg.QueryResult> {
+  #first(): Promise<AccessRow> {
     this.#inside()
-    const result = (this.#opened ? this.#send([read]) : this.#open([read]))[0] as Promise<pg.QueryResult>
+    const open = () => {
+      if (!this.#opened) void this.#open([])
+      return this.#opened as Promise<AccessRow>
+    }
+    if (this.#link.open) return open()
+    return this.#link.borrow().then(() => {
+      this.#inside()
+      return open()
+    })
+  }
+
+  async #read(read: Statement): Promise<Result> {
+    this.#inside()
+    if (!this.#link.open) {
+      await this.#link.borrow()
+      this.#inside()
+    }
+    const result = (this.#opened ? this.#link.send([read]) : this.#open([read]))[0] as Promise<Result>
     await this.#opened // first: a replay outranks a statement that fails because it ran before
     return result
   }
 
-  async #last<R>(read: Statement): Promise<R[]> {
+  async #last<R>(read: Statement, mayShare: boolean): Promise<R[]> {
     this.#inside()
     if (!this.#readOnly) throw new TypeError('a mutation commits behind its writes')
-    const both = [read, statement('commit')]
-    const [result, commit] = this.#opened ? this.#send(both) : this.#open(both)
     this.#over = true
-    this.#lastCommit = commit as Promise<pg.QueryResult>
+    const both = [read, statement('commit')]
+    const shared = mayShare && !this.#link.opening ? this.#share(both) : undefined
+    if (!shared) await this.#link.borrow()
+    const [result, commit] = shared ? await shared : this.#opened ? this.#link.send(both) : this.#open(both)
+    this.#lastCommit = commit as Promise<Result>
     this.#sentCommit = true
     await this.#opened
-    return (await (result as Promise<pg.QueryResult>)).rows as R[]
+    return (await (result as Promise<Result>)).rows as R[]
+  }
+
+  #share(more: readonly Statement[]): Promise<Promise<Result>[]> | undefined {
+    const opening = this.#opening()
+    return this.#link.share([...opening, ...more])?.then((results) => this.#begun(opening.length, results))
+  }
+
+  #open(more: readonly Statement[]): Promise<Result>[] {
+    const opening = this.#opening()
+    return this.#begun(opening.length, this.#link.send([...opening, ...more]))
+  }
+
+  #begun(count: number, results: Promise<Result>[]): Promise<Result>[] {
+    this.#opened = absorb(this.#judged(results.slice(0, count)))
+    return results.slice(count)
   }
 
   /** The first flight: BEGIN, claim, access, and whatever rides with it. */
-  #open(more: readonly Statement[]): Promise<pg.QueryResult>[] {
+  #opening(): Statement[] {
     const { call, tenantId } = { call: this.#call, tenantId: this.#binding.tenantId }
     const { claim, principal } = call
     const shift = `${this.#db.clockShiftMs()} milliseconds`
-    const opening = [
-      ...forgetOldNames(this.#client),
-      statement(`begin isolation level read committed${this.#readOnly ? ' read only' : ''}`),
+    return [
+      this.#readOnly ? beginReading : begin,
       ...(claim ? [statement(claiming, [principal.id, call.method, claim.requestId, Buffer.from(claim.hash), tenantId], app)] : []),
       statement(sessionState, [principal.keyId, call.tenantId, shift], app),
     ]
-    const results = this.#send([...opening, ...more])
-    const settle = async () => {
-      const answered = await Promise.all(results.slice(0, opening.length))
-      const access = answered.at(-1)?.rows[0] as AccessRow | undefined
-      if (!access) throw new Error('the database is not migrated: it has no row for the platform')
-      call.judge(access) // before the answer of an earlier run is released
-      if (claim) {
-        const held = answered.at(-2)?.rows[0] as { hash: Buffer; done: boolean; answer: Buffer }
-        if (!held.hash.equals(claim.hash)) throw new Fault('REQUEST_ID_REUSED', 'this request_id came with another body before')
-        if (held.done) throw new Replay(held.answer)
-      }
-      return access
+  }
+
+  async #judged(opening: Promise<Result>[]): Promise<AccessRow> {
+    const { claim, judge } = this.#call
+    const answered = await Promise.all(opening)
+    const access = answered.at(-1)?.rows[0] as AccessRow | undefined
+    if (!access) throw new Error('the database is not migrated: it has no row for the platform')
+    judge(access) // before the answer of an earlier run is released
+    if (claim) {
+      const held = answered.at(-2)?.rows[0] as { hash: Buffer; done: boolean; answer: Buffer }
+      if (!held.hash.equals(claim.hash)) throw new Fault('REQUEST_ID_REUSED', 'this request_id came with another body before')
+      if (held.done) throw new Replay(held.answer)
     }
-    this.#opened = absorb(settle())
-    return results.slice(opening.length)
-  }
-
-  #send(statements: readonly Statement[]): Promise<pg.QueryResult>[] {
-    return sendAll(this.#client, () =>
-      statements.map((each) => {
-        if (each.role !== undefined && each.role !== this.#role) {
-          this.#role = each.role
-          void absorb(this.#query(statement(`set local role ${each.role}`)))
-        }
-        return this.#query(each)
-      }),
-    )
-  }
-
-  #query({ role, text, values, otherwise }: Statement): Promise<pg.QueryResult> {
-    const name = this.#db.named && role !== undefined ? nameFor(this.#client, text) : undefined
-    const result = this.#client.query(extended(text, values, name)).catch((error: Error) => {
-      const lost = isLost(error) ? new RunAnew('connection lost', { cause: error }) : undefined
-      this.#failed ??= lost ?? (sqlStateOf(error) === 'TX412' && otherwise ? otherwise : error)
-      throw this.#failed // the first failure is the cause of all later ones
-    })
-    return absorb(result)
+    return access
   }
 
   #work(access: AccessRow, answer: Uint8Array | undefined): Work {

@@ -28,8 +28,14 @@ export interface PlatformTx {
   readonly now: Promise<Date>
   /** What the first flight read about caller and tenant. */
   readonly access: Promise<AccessRow>
+  /** A query of platform tables that was compiled before (`compiledOnce`), as this transaction's own. */
+  filled<R>(template: CompiledQuery<R>, parameters: readonly unknown[]): CompiledQuery<R>
+  /** A read by such a query. */
+  read<R>(query: CompiledQuery<R>): Promise<R[]>
   /** The last read of a read-only call: COMMIT travels with it. */
   last<R>(query: Compilable<R> | CompiledQuery<R>): Promise<R[]>
+  /** The same for a row that an index finds, on a connection that other calls may share meanwhile. */
+  lookUp<R>(query: Compilable<R> | CompiledQuery<R>): Promise<R[]>
   /** A write; any other number of rows than `rows` fails the transaction with `otherwise`. */
   later(query: Write, rows?: number, otherwise?: Fault): void
   /** A rule over more than one row, asked behind the tenant's counter, where all that committed before is seen: it must find a row. */

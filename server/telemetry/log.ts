@@ -15,7 +15,7 @@ export interface Log {
 const depthMax = 5
 const textMax = 4_000
 
-/** @param destination where lines go; stdout, written before the call returns, so that a process that ends has said all. */
+/** @param destination where lines go; else stdout */
 export function createLog(level: LogLevel, destination?: { write(line: string): void }): Log {
   const options = {
     level,
@@ -26,9 +26,52 @@ export function createLog(level: LogLevel, destination?: { write(line: string): 
     serializers: { err: (err: unknown) => err },
     hooks: { streamWrite: scrub },
   }
-  const out = destination ? pino(options, destination) : pino(options)
-  const writer = (name: LogLevel) => (fields: LogFields, msg: string) => out[name](plain(fields, 0) as object, cut(msg))
-  return { info: writer('info'), warn: writer('warn'), error: writer('error') }
+  const out = destination ? { ...destination, flush() {} } : stdout()
+  const logger = pino(options, destination ?? out)
+  return {
+    info: (fields, msg) => logger.info(plain(fields, 0) as object, cut(msg)),
+    warn(fields, msg) {
+      logger.warn(plain(fields, 0) as object, cut(msg))
+      out.flush()
+    },
+    error(fields, msg) {
+      logger.error(plain(fields, 0) as object, cut(msg))
+      out.flush()
+    },
+  }
+}
+
+const heldBytes = 8192
+const heldMs = 100
+
+/**
+ * Lines leave together, as a write costs more than a line: once 8 kB are there, after 100 ms, at once behind a warning or an error, and when the
+ * process exits. Only a kill -9 loses what was held.
+ */
+function stdout() {
+  const fd = pino.destination({ fd: 1, sync: true })
+  let lines: string[] = []
+  let size = 0
+  let timer: NodeJS.Timeout | undefined
+  const flush = () => {
+    clearTimeout(timer)
+    timer = undefined
+    if (lines.length === 0) return
+    const text = lines.join('')
+    lines = []
+    size = 0
+    fd.write(text)
+  }
+  process.on('exit', flush)
+  return {
+    flush,
+    write(line: string) {
+      lines.push(line)
+      size += line.length
+      if (size >= heldBytes) flush()
+      else timer ??= setTimeout(flush, heldMs).unref()
+    },
+  }
 }
 
 /** Values that stand under such a name are secret whatever they look like. */
@@ -45,13 +88,25 @@ function plain(value: unknown, depth: number): unknown {
   if (depth > depthMax) return '…'
   if (value instanceof Error) return plainError(value, depth)
   if (Array.isArray(value)) return value.slice(0, 50).map((item) => plain(item, depth + 1))
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [name, isSecret(name, item) ? '[redacted]' : plain(item, depth + 1)]),
-  )
+  const copy: Record<string, unknown> = {}
+  for (const [name, item] of Object.entries(value)) copy[name] = isSecret(name, item) ? '[redacted]' : plain(item, depth + 1)
+  return copy
 }
 
 function isSecret(name: string, value: unknown): boolean {
-  return secretName.test(name) && value !== undefined && value !== null && typeof value !== 'number' && typeof value !== 'boolean'
+  if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean') return false
+  return soundsSecret(name)
+}
+
+/** The names of a call's line are always the same. */
+const judged = new Map<string, boolean>()
+
+function soundsSecret(name: string): boolean {
+  const known = judged.get(name)
+  if (known !== undefined) return known
+  const found = secretName.test(name)
+  if (judged.size < 500) judged.set(name, found)
+  return found
 }
 
 /** Named properties alone: drivers hang statements, parameters and rows on their errors. */

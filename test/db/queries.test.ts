@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type pg from 'pg'
 import { afterAll, expect, it } from 'vitest'
+import type { Batch, Result } from '../../server/db/batch.js'
 import { builder } from '../../server/db/builder.js'
 import type { AccessRow, DbCall } from '../../server/db/call.js'
 import { closingStatements } from '../../server/db/closing.js'
 import { connectOnce } from '../../server/db/connect.js'
 import { schemaOf } from '../../server/db/in-tenant.js'
+import type { PgConnection } from '../../server/db/pool.js'
 import { expecting, mustFind, type Statement, statement } from '../../server/db/statement.js'
 import type { PlatformTables, TenantTables } from '../../server/db/tables.js'
 import type { TenantTx } from '../../server/db/tx.js'
@@ -33,11 +36,14 @@ afterAll(() => clients.close())
 
 const isStatement = (made: unknown): made is Statement => typeof made === 'object' && made !== null && 'text' in made
 
+const stream = { cork() {}, uncork() {}, destroyed: false } as unknown as Socket
+const nothing: PgConnection = { stream, close() {}, parse() {}, bind() {}, describe() {}, execute() {}, sync() {} }
+
 function recorder(tenantId: string, sent: Statement[]) {
   const owner = Symbol('sample')
   const run = async (query: Statement) => {
     sent.push(query)
-    return { rows: [], rowCount: 0 } as unknown as pg.QueryResult
+    return { rows: [], rowCount: 0 } as unknown as Result
   }
   const compiled = (query: unknown): Statement => {
     const { sql, parameters, role } = (
@@ -57,7 +63,10 @@ function recorder(tenantId: string, sent: Statement[]) {
     platform: builder<PlatformTables>('platform', 'platform_app', owner, run),
     now: Promise.resolve(now),
     access: Promise.resolve({ access_revision: '0', session_epoch: '0', platform_revision: '0' } as AccessRow),
+    filled: (template: object, parameters: readonly unknown[]) => ({ ...template, parameters, role: 'platform_app' }),
+    read: async (query: unknown) => (await run(compiled(query))).rows,
     last: async (query: unknown) => (await run(compiled(query))).rows,
+    lookUp: async (query: unknown) => (await run(compiled(query))).rows,
     later: (query: unknown, rows?: number) => void sent.push(rows === undefined ? compiled(query) : expecting(compiled(query), rows)),
     guard: (query: unknown) => void sent.push(mustFind(compiled(query))),
     emit: () => {},
@@ -66,12 +75,25 @@ function recorder(tenantId: string, sent: Statement[]) {
   } as unknown as TenantTx
   // What a repo sends outside of calls goes through `flight`: a client that records.
   const client = {
-    connection: { stream: { cork() {}, uncork() {}, destroyed: false } },
+    connection: nothing,
+    readyForQuery: true,
     getTransactionStatus: () => 'I',
     release() {},
-    async query({ text, values }: { text: string; values: unknown[] }) {
-      if (!/^(begin|commit|set local)/.test(text)) sent.push({ role: undefined, text, values })
-      return { command: text === 'commit' ? 'COMMIT' : '', rows: [{}] }
+    query(batch: Batch) {
+      const texts: string[] = []
+      batch.submit({
+        ...nothing,
+        parse: ({ text }) => void texts.push(text),
+        bind({ values }) {
+          const text = texts.at(-1)!
+          if (!/^(begin|commit|set local)/.test(text)) sent.push({ role: undefined, text, values })
+        },
+      })
+      for (const text of texts) {
+        batch.handleDataRow({ fields: [] })
+        batch.handleCommandComplete({ text: text === 'commit' ? 'COMMIT' : 'SELECT 1' })
+      }
+      batch.handleReadyForQuery()
     },
   }
   return { tx, pool: { connect: async () => client } as unknown as pg.Pool }

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Batch } from '../../server/db/batch.js'
 import type { Database } from '../../server/db/database.js'
 import { inTenant } from '../../server/db/in-tenant.js'
 import { type Client, openPool } from '../../server/db/pool.js'
@@ -159,7 +160,7 @@ describe('a COMMIT', () => {
     ['behind a lock that was not to be had', 'select platform.publish', failing('55P03')],
   ])('F-33 %s: the handler runs anew, the effect is one; three times: the caller is told, and nothing happened', async (_, text, other) => {
     let times = 0
-    const hurt = await openBench(database, { max: 2 })
+    const hurt = await openBench(database, { max: 2, named: false })
     tamper(hurt.db.pool, (sent) => (sent.startsWith(text) && times-- > 0 ? other : undefined))
     const tenantId = await hurt.onboard()
     try {
@@ -188,12 +189,17 @@ describe('a COMMIT', () => {
     let losses = 0
     const hurt = await openBench(database, { max: 2 })
     hurt.db.pool.on('connect', (client) => {
-      const query = client.query.bind(client) as (config: pg.QueryConfig) => Promise<unknown>
-      const losing = async (config: pg.QueryConfig) => {
-        const result = await query(config)
-        if (config.text !== 'commit' || losses-- <= 0) return result
-        ;(client as unknown as Client).connection.stream.destroy()
-        throw new Error('Connection terminated unexpectedly')
+      const query = client.query.bind(client) as (batch: Batch) => Batch
+      const losing = (batch: Batch) => {
+        if (batch.statements.at(-1)?.text !== 'commit' || losses-- <= 0) return query(batch)
+        const complete = batch.handleCommandComplete.bind(batch)
+        // it was carried out, but nobody hears of it
+        batch.handleCommandComplete = (message) => void (message.text === 'COMMIT' || complete(message))
+        batch.handleReadyForQuery = () => {
+          ;(client as unknown as Client).connection.stream.destroy()
+          batch.handleError(new Error('Connection terminated unexpectedly'))
+        }
+        return query(batch)
       }
       Object.assign(client, { query: losing })
     })
@@ -248,7 +254,14 @@ describe('a deadline', () => {
       const late = new AbortController()
       let started = 0
       const calls = Array.from({ length: 20 }, () =>
-        at({ tenantId: mine, readOnly: true, signal: late.signal }, async () => void started++, small.db),
+        at(
+          { tenantId: mine, readOnly: true, signal: late.signal },
+          async (tx) => {
+            await tx.now
+            started++
+          },
+          small.db,
+        ),
       )
       await until(() => small.db.pool.waitingCount === 20, { timeoutMs: 2000 })
       const reason = new Fault('DEADLINE', 'over')

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { TenantOrder } from '../../gen/customer/tenant/v1/tenant_service.js'
+import { Batch } from '../../server/db/batch.js'
 import { inTenant, schemaOf } from '../../server/db/in-tenant.js'
 import type { TenantTx } from '../../server/db/tx.js'
 import { connect, RpcError } from '../support/client.js'
@@ -19,11 +20,15 @@ let bench: Bench
 
 beforeAll(async () => {
   pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
-    const text = typeof args[0] === 'string' ? args[0] : ((args[0] as { text?: string }).text ?? '')
-    sent.set(text, (sent.get(text) ?? 0) + 1)
     const result = (genuine as (...args: unknown[]) => unknown).apply(this, args)
-    if (result instanceof Promise)
-      result.catch((err: { code?: string; message: string }) => refused.push({ code: err.code ?? '', message: err.message, text }))
+    const note = (text: string, made: unknown) => {
+      sent.set(text, (sent.get(text) ?? 0) + 1)
+      if (made instanceof Promise)
+        made.catch((err: { code?: string; message: string }) => refused.push({ code: err.code ?? '', message: err.message, text }))
+    }
+    const [asked] = args
+    if (asked instanceof Batch) for (const [i, { text }] of asked.statements.entries()) note(text, asked.results[i])
+    else note(typeof asked === 'string' ? asked : ((asked as { text?: string }).text ?? ''), result)
     return result
   } as never
   solo = await startSolo({ env: { PLANS: 'standard,enterprise' } })

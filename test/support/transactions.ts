@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type { AccessRow, DbCall } from '../../server/db/call.js'
 import { type Database, type DatabaseOptions, openDatabase } from '../../server/db/database.js'
 import { inNewTenant } from '../../server/db/in-tenant.js'
+import type { PgConnection } from '../../server/db/pool.js'
 import { newId } from '../../server/keys/ids.js'
 import { Fault } from '../../server/rpc/fault.js'
 import { insertTenant } from '../../server/services/tenants/tenants.repo.js'
@@ -89,18 +90,23 @@ export const invitationRow = (more: { owner?: boolean; email?: string } = {}) =>
 
 export const event = (payload = '{}') => ({ stream: 'domain', type: 'com.enterprise.customer.test.v1', subject: '', payload }) as const
 
-/** Between a pool and its server: `change` sees the text of every query and may send another in its place, without values. */
+/**
+ * Between a pool and its server: `change` sees the text of every statement and may send another in its place, without values. Of a bench whose
+ * statements have no names: those are parsed once only.
+ */
 export function tamper(pool: pg.Pool, change: (text: string) => string | undefined): void {
   const tampered = new WeakSet<pg.PoolClient>()
   pool.on('acquire', (client) => {
     if (tampered.has(client)) return
     tampered.add(client)
-    const query = client.query.bind(client) as (config: pg.QueryConfig) => unknown
-    Object.assign(client, {
-      query: (config: pg.QueryConfig) => {
-        const text = change(config.text)
-        return query(text === undefined ? config : ({ text, values: [], queryMode: 'extended' } as pg.QueryConfig))
-      },
-    })
+    const connection = client.connection as unknown as PgConnection
+    const [parse, bind] = [connection.parse.bind(connection), connection.bind.bind(connection)]
+    let changed = false
+    connection.parse = (message) => {
+      const text = change(message.text)
+      changed = text !== undefined
+      parse({ ...message, text: text ?? message.text })
+    }
+    connection.bind = (message) => bind(changed ? { ...message, values: [] } : message)
   })
 }

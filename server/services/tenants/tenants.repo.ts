@@ -43,20 +43,20 @@ const selectBySlug = compiledOnce((platform, { slug }: { slug: string }) => sele
 
 /** The call's tenant; the last read of a read-only call. */
 export async function readTenant(tx: PlatformTx): Promise<TenantRow> {
-  const [row] = await tx.last(selectById(tx, { id: tx.tenantId }))
+  const [row] = await tx.lookUp(selectById(tx, { id: tx.tenantId }))
   if (!row) throw notFound()
   return row
 }
 
 /** The call's tenant, locked until the transaction ends; other writers of it wait. */
 export async function lockTenant(tx: PlatformTx): Promise<TenantRow> {
-  const [row] = (await tx.platform.executeQuery(selectByIdLocked(tx, { id: tx.tenantId }))).rows
+  const [row] = await tx.read(selectByIdLocked(tx, { id: tx.tenantId }))
   if (!row) throw notFound()
   return row
 }
 
 export async function findTenantBySlug(tx: PlatformTx, slug: string): Promise<TenantRow> {
-  const [row] = await tx.last(selectBySlug(tx, { slug }))
+  const [row] = await tx.lookUp(selectBySlug(tx, { slug }))
   if (!row) throw notFound()
   return row
 }
