@@ -3,10 +3,13 @@ import { openSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import manifest from '../package.json' with { type: 'json' }
 import { until } from '../test/support/until.js'
 
 const probe = new URL('./probe.mjs', import.meta.url).href
 const main = fileURLToPath(new URL('../dist/server/main.js', import.meta.url))
+/** As `npm start` runs it. */
+const nodeFlags = manifest.scripts.start.split(' ').filter((word) => word.startsWith('--'))
 const started = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of started) child.kill('SIGKILL')
@@ -82,7 +85,7 @@ export function startChild(file: string, folder: string): Child {
   const { socket, env } = probed(folder, file.replaceAll(/\W/g, '-'))
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), {
     serialization: 'advanced',
-    execArgv: ['--import', 'tsx'],
+    execArgv: [...nodeFlags, '--import', 'tsx'],
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
@@ -108,7 +111,7 @@ export async function startServer(folder: string, name: string, variables: Reado
   const { socket, env } = probed(folder, name)
   const log = join(folder, `${name}.log`)
   const out = openSync(log, 'a')
-  const child = spawn(process.execPath, [main], {
+  const child = spawn(process.execPath, [...nodeFlags, main], {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], HOST: '127.0.0.1', GRPC_PORT: '0', HTTP_PORT: '0', ...variables, ...env },
     stdio: ['ignore', out, out],
   })

@@ -35,7 +35,9 @@ const app = 'platform_app'
  */
 export function closingStatements(work: Work): Statement[] {
   const ofPlatform = (list: readonly Statement[]) => list.filter(({ role }) => role === app)
-  const ofTenant = (list: readonly Statement[]) => list.filter(({ role }) => role !== app)
+  const ofTenant = (list: readonly Statement[]) => list.filter(({ role }) => role !== app).map(only)
+  const isNew = work.binding.making.length > 0
+  const only = (one: Statement): Statement => (isNew ? { ...one, once: true } : one)
   return [
     ...ofPlatform(work.writes),
     ...work.binding.making,
@@ -44,7 +46,7 @@ export function closingStatements(work: Work): Statement[] {
     ...ofPlatform(work.guards),
     ...ofTenant(work.guards),
     ...invalidation(work),
-    ...trail(work),
+    ...trail(work).map(only),
   ]
 }
 

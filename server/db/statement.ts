@@ -9,6 +9,8 @@ export interface Statement {
   readonly values: readonly unknown[]
   /** What to throw if a row count or a guard of it fails. */
   readonly otherwise?: Error | undefined
+  /** It will hardly come again, so it is not prepared. */
+  readonly once?: boolean
 }
 
 /** Serialises the values now: pg would drop a statement that it cannot serialise and still send the COMMIT behind it. */
