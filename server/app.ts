@@ -195,7 +195,7 @@ export function createApp(
       )
       const sender = createSender(options, log)
       stops.push(() => sender.close())
-      return createRelay({ pool: relayPool, sender, topics, log, ...(found ? {} : { prepare: lookUp }) })
+      return createRelay({ pool: relayPool, named: database.pooler === 'none', sender, topics, log, ...(found ? {} : { prepare: lookUp }) })
     }
 
     /** Without PostgreSQL nothing works; without Redis or Kafka calls are served all the same, so they are only named. */

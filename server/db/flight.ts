@@ -1,12 +1,15 @@
 import type pg from 'pg'
 import { type Result, sendBatch } from './batch.js'
-import { isLost, RunAnew } from './failures.js'
+import { isLost, isStaleName, RunAnew } from './failures.js'
 import { type Client, reusable } from './pool.js'
+import { forgetAllNames } from './prepared.js'
 import { type Statement, statement } from './statement.js'
 
 export interface FlightOptions {
   readonly timeoutMs?: number
   readonly readOnly?: boolean
+  /** Prepare the statements by name: for those that come all the time, and not behind a pooler. */
+  readonly named?: boolean
 }
 
 /**
@@ -35,7 +38,7 @@ async function once(
   pool: pg.Pool,
   role: string,
   statements: readonly Statement[],
-  { timeoutMs = 5000, readOnly = false }: FlightOptions,
+  { timeoutMs = 5000, readOnly = false, named = false }: FlightOptions,
 ): Promise<Result[]> {
   const client = (await pool.connect()) as Client
   let late: TooLate | undefined
@@ -45,10 +48,11 @@ async function once(
   }, timeoutMs)
   try {
     const begin = statement(`begin isolation level read committed${readOnly ? ' read only' : ''}`)
-    const all = [begin, statement(`set local role ${role}`), ...statements, statement('commit')]
-    const settled = await Promise.allSettled(sendBatch(client, all, false).results)
+    const all = [begin, statement(`set local role ${role}`), ...statements.map((each) => ({ ...each, role })), statement('commit')]
+    const settled = await Promise.allSettled(sendBatch(client, all, named).results)
     const failed = settled.find((result) => result.status === 'rejected')
     if (failed) {
+      if (isStaleName(failed.reason)) forgetAllNames()
       await Promise.allSettled(sendBatch(client, [statement('rollback')], false).results)
       throw late ?? (isLost(failed.reason) ? new RunAnew('connection lost', { cause: failed.reason }) : failed.reason)
     }

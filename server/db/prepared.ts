@@ -17,7 +17,7 @@ export interface Prepared {
 }
 
 /** Texts that every connection sends. */
-const common = /^(begin |commit$|set local role platform_app$)/
+const common = /^(begin |commit$|set local role platform_)/
 
 /**
  * Not what is sent once: a switch to a tenant's role, or the rows of a new tenant. Each DDL command makes PostgreSQL walk through all plans that it

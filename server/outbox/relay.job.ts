@@ -12,6 +12,8 @@ export interface RelayOptions {
   /** The relay's login, and the role it takes on. */
   readonly pool: Pool
   readonly role?: string
+  /** Prepare statements by name: off behind a pooler in transaction mode. */
+  readonly named?: boolean
   readonly sender: KafkaSender
   readonly topics: Topics
   readonly log: Log
@@ -41,7 +43,7 @@ const batchBytesMax = 1_000_000
  * repeat, and never reorders first occurrences.
  */
 export function createRelay(options: RelayOptions): Relay {
-  const { pool, role = 'platform_relay', log, pollMs = 100, sendTimeoutMs = 1_000, batchMax = 500 } = options
+  const { pool, role = 'platform_relay', log, named = false, pollMs = 100, sendTimeoutMs = 1_000, batchMax = 500 } = options
   const delivery = createDelivery({ ...options, sendTimeoutMs })
   /** Tenants to read, in turn: who has more than its share stands at the end again. */
   const queue = new Set<string>()
@@ -63,7 +65,7 @@ export function createRelay(options: RelayOptions): Relay {
       ...(poll ? [findPending(streams)] : []),
       ...(names.length > 0 ? [readPending(streams, names, Math.floor(batchMax / names.length) || 1, batchBytesMax, ahead)] : []),
     ]
-    const results = statements.length > 0 ? await flight(pool, role, statements) : []
+    const results = statements.length > 0 ? await flight(pool, role, statements, { named }) : []
     if (sent.length > 0 && results.shift()!.rowCount === 0) throw new Error('the relay lost its lease')
     if (parked.length > 0) results.shift()
     const pending = poll ? (results.shift()!.rows as { tenant_id: string }[]).map((row) => row.tenant_id) : []
