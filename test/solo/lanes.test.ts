@@ -1,0 +1,103 @@
+import { sql } from 'kysely'
+import type pg from 'pg'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { inTenant } from '../../server/db/in-tenant.js'
+import { openPool } from '../../server/db/pool.js'
+import type { TenantTx } from '../../server/db/tx.js'
+import { Fault } from '../../server/rpc/fault.js'
+import { createDatabase, type TestDatabase } from '../support/databases.js'
+import { theCluster } from '../support/solo.js'
+import { type Bench, openBench } from '../support/transactions.js'
+import { until } from '../support/until.js'
+
+let database: TestDatabase
+let superuser: pg.Pool
+let bench: Bench
+let tenantId: string
+
+beforeAll(async () => {
+  database = await createDatabase(theCluster())
+  superuser = openPool({ url: database.superuserUrl, max: 2 })
+  // of so few connections one is shared
+  bench = await openBench(database, { max: 4 })
+  tenantId = await bench.onboard()
+})
+afterAll(async () => {
+  await bench?.close()
+  await superuser?.end()
+  await database?.drop()
+})
+
+/** A look-up of one value; `before` runs in the handler, each time that it runs. */
+const look = (value: ReturnType<typeof sql>, options: { signal?: AbortSignal; before?: () => void } = {}) =>
+  inTenant(bench.db, bench.call({ tenantId, readOnly: true, ...(options.signal ? { signal: options.signal } : {}) }), async (tx) => {
+    options.before?.()
+    const [row] = await tx.lookUp(tx.platform.selectNoFrom([value.as('value'), sql<number>`pg_backend_pid()`.as('pid')]))
+    return row as { value: unknown; pid: number }
+  })
+const many = (count: number, options?: Parameters<typeof look>[1]) =>
+  Array.from({ length: count }, (_, i) => look(sql`${i}::int`, options).then((row) => ({ i, ...row })))
+
+it('look-ups at the same time share a connection, and each has its own answer', async () => {
+  const rows = await Promise.all(many(30))
+  expect(rows.map(({ value }) => value)).toEqual(rows.map(({ i }) => i))
+  expect(new Set(rows.map(({ pid }) => pid)).size).toBe(1)
+  expect(bench.db.pool.idleCount).toBe(bench.db.pool.totalCount)
+})
+
+it('what is stuck holds up itself alone: those behind it go elsewhere', async () => {
+  let over = false
+  const stuck = look(sql`(select 1 from pg_sleep(3))`).finally(() => {
+    over = true
+  })
+  let runs = 0
+  const rows = await Promise.all(many(30, { before: () => void runs++ }))
+  expect(over).toBe(false)
+  expect(rows.map(({ value }) => value)).toEqual(rows.map(({ i }) => i))
+  expect(runs).toBeGreaterThan(30)
+  expect((await stuck).value).toBe(1)
+})
+
+it('what fails has its own error, and those that were sent behind it their answers', async () => {
+  const failing = look(sql`1 / ${0}::int`)
+  const rows = await Promise.all([...many(30), failing.then(() => undefined).catch((error: { code?: string }) => error.code)])
+  expect(rows.pop()).toBe('22012')
+  expect(rows.map((row) => (row as { value: unknown }).value)).toEqual([...Array(30).keys()])
+  expect(bench.db.pool.idleCount).toBe(bench.db.pool.totalCount)
+})
+
+it('whose caller gives up is stopped in the database too, and nobody else notices', async () => {
+  const late = new AbortController()
+  const reason = new Fault('DEADLINE', 'over')
+  const sleeping = () => superuser.query(`select from pg_stat_activity where query like '%lane-marker%' and pid <> pg_backend_pid()`)
+  const stuck = look(sql`(select 'lane-marker' from pg_sleep(9))`, { signal: late.signal })
+  stuck.catch(() => {})
+  await until(async () => (await sleeping()).rowCount, { timeoutMs: 5000 })
+  const others = many(10)
+  late.abort(reason)
+  await expect(stuck).rejects.toBe(reason)
+  expect((await Promise.all(others)).map(({ value }) => value)).toEqual([...Array(10).keys()])
+  await until(async () => (await sleeping()).rowCount === 0, { timeoutMs: 6000 })
+})
+
+it('a text that was to be prepared behind a failure is prepared the next time', async () => {
+  const single = await openBench(database, { max: 1 })
+  const behind = (tx: TenantTx) => sql<{ pid: number }>`select pg_backend_pid() as pid, 'behind a failure'`.execute(tx.tenant)
+  try {
+    const id = await single.onboard()
+    const run = (fn: (tx: TenantTx) => Promise<unknown>) => inTenant(single.db, single.call({ tenantId: id }), fn)
+    const before = (await run(
+      async (tx) => (await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(tx.tenant)).rows[0]?.pid,
+    )) as number
+    const both = async (tx: TenantTx) => {
+      await tx.now
+      return await Promise.all([sql`select 1 / 0`.execute(tx.tenant), behind(tx)])
+    }
+    await expect(run(both)).rejects.toMatchObject({ code: '22012' })
+    const after = await run(async (tx) => (await behind(tx)).rows[0]?.pid)
+    expect(after).toBe(before)
+    expect(await run(async (tx) => (await behind(tx)).rows[0]?.pid)).toBe(before)
+  } finally {
+    await single.close()
+  }
+})
