@@ -33,13 +33,18 @@ export function strictServer(options: ServerOptions, limits: StrictLimits, log: 
   http2Options.settings = { ...http2Options.settings, maxHeaderListSize: limits.metadataBytes }
   const onStream = server['_streamHandler'] as OnStream
   const mended: OnStream = function (this: Server, interceptors, stream, headers, flags, raw) {
-    const credentials = raw.filter((_, i) => i % 2 === 1 && raw[i - 1] === 'authorization')
-    if (credentials.length > 1) Object.assign(headers, { authorization: credentials })
+    // As RFC 9113 counts, 6.5.2; headers are latin1, so a character is a byte.
+    let size = 0
+    let credentials = 0
+    for (let i = 0; i < raw.length; i += 2) {
+      size += raw[i]!.length + raw[i + 1]!.length + 32
+      if (raw[i] === 'authorization') credentials++
+    }
+    if (credentials > 1) Object.assign(headers, { authorization: raw.filter((_, i) => i % 2 === 1 && raw[i - 1] === 'authorization') })
     const path = String(headers[':path'])
     watchRefusals(stream, path, log)
     // Until a client has taken our settings in, Node lets it send more.
-    if (sizeOf(raw) > limits.metadataBytes)
-      return refuse(stream, status.RESOURCE_EXHAUSTED, `more than ${limits.metadataBytes} bytes of metadata`)
+    if (size > limits.metadataBytes) return refuse(stream, status.RESOURCE_EXHAUSTED, `more than ${limits.metadataBytes} bytes of metadata`)
     // A caller of reflection goes on asking on the stream that it has.
     if (server['handlers'].get(path)?.type !== 'bidi') awaitMessage(stream, limits.arrivalMs)
     onStream.call(this, interceptors, stream, headers, flags, raw)
@@ -53,9 +58,6 @@ export function strictServer(options: ServerOptions, limits: StrictLimits, log: 
   }
   return server
 }
-
-/** As RFC 9113 counts, 6.5.2. */
-const sizeOf = (raw: readonly string[]) => raw.reduce((sum, text) => sum + Buffer.byteLength(text, 'latin1'), 16 * raw.length)
 
 function refuse(stream: ServerHttp2Stream, code: status, why: string): void {
   if (stream.destroyed || stream.headersSent) return

@@ -45,22 +45,28 @@ const heldBytes = 8192
 const heldMs = 100
 
 /**
- * Lines leave together, as a write costs more than a line: once 8 kB are there, after 100 ms, at once behind a warning or an error, and when the
- * process exits. Only a kill -9 loses what was held.
+ * A write costs more than a line, so of a busy process lines leave together: once 8 kB are there, 100 ms after the last write, at once behind a
+ * warning or an error, and when the process exits. Only a kill -9 loses what was held.
  */
 function stdout() {
   const fd = pino.destination({ fd: 1, sync: true })
   let lines: string[] = []
   let size = 0
-  let timer: NodeJS.Timeout | undefined
+  let resting: NodeJS.Timeout | undefined
   const flush = () => {
-    clearTimeout(timer)
-    timer = undefined
     if (lines.length === 0) return
     const text = lines.join('')
     lines = []
     size = 0
     fd.write(text)
+  }
+  const rest = () => {
+    resting = setTimeout(() => {
+      resting = undefined
+      if (lines.length === 0) return
+      flush()
+      rest()
+    }, heldMs).unref()
   }
   process.on('exit', flush)
   return {
@@ -68,8 +74,9 @@ function stdout() {
     write(line: string) {
       lines.push(line)
       size += line.length
-      if (size >= heldBytes) flush()
-      else timer ??= setTimeout(flush, heldMs).unref()
+      if (resting && size < heldBytes) return
+      flush()
+      if (!resting) rest()
     },
   }
 }

@@ -178,12 +178,13 @@ describe.runIf(linux)('whatever happens to a start', () => {
 
   it('an address that the machine lacks, as ::1 without IPv6, is one line', async () => {
     const server = await begin({ DATA_DIR: await madeDataDir(), HOST: '127.0.0.1,fd00::dead:1' }).ready()
-    expect(
+    const lines = () =>
       server
         .output()
         .split('\n')
-        .filter((line) => line.includes('fd00::dead:1')),
-    ).toEqual([expect.stringContaining('does not have this address')])
+        .filter((line) => line.includes('fd00::dead:1'))
+    await until(() => lines().length > 0, { timeoutMs: 5_000 })
+    expect(lines()).toEqual([expect.stringContaining('does not have this address')])
     expect((await fetch(`${server.httpUrl()}/readyz`)).status).toBe(200)
   })
 

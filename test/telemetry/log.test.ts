@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../../server/keys/ids.js'
@@ -52,6 +53,29 @@ describe('a line', () => {
 
   it('is bounded', () => {
     expect(logged((log) => log.info({ long: 'x'.repeat(1e6), many: Array(1e5).fill(1) }, 'y'.repeat(1e6))).length).toBeLessThan(10_000)
+  })
+})
+
+/** What a process has written when it ends, by itself or by a kill -9. */
+function writtenBy(code: string): string[] {
+  const module = new URL('../../dist/server/telemetry/log.js', import.meta.url).href
+  const script = `import { createLog } from ${JSON.stringify(module)}\nconst log = createLog('info')\n${code}`
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+  return stdout.split('\n').flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { msg: string }).msg]))
+}
+const kill = "process.kill(process.pid, 'SIGKILL')"
+
+describe('lines on stdout', () => {
+  it('are all there in order, though they left together', () => {
+    const all = Array.from({ length: 1_000 }, (_, i) => String(i))
+    expect(writtenBy(`for (let i = 0; i < 1000; i++) log.info({}, String(i)); process.exit(3)`)).toEqual(all)
+    expect(writtenBy(`for (let i = 0; i < 1000; i++) log.info({}, String(i))`)).toEqual(all)
+  })
+
+  it('of which the first leaves at once, and all behind a warning', () => {
+    expect(writtenBy(`log.info({}, 'a'); ${kill}`)).toEqual(['a'])
+    expect(writtenBy(`log.info({}, 'a'); log.info({}, 'b'); log.warn({}, 'c'); ${kill}`)).toEqual(['a', 'b', 'c'])
+    expect(writtenBy(`log.info({}, 'a'); log.info({}, 'b'); setTimeout(() => ${kill}, 2_000)`)).toEqual(['a', 'b'])
   })
 })
 
