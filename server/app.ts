@@ -30,7 +30,7 @@ import { ensureFirstKey } from './services/platform-accounts/bootstrap.command.j
 import { platformKeyVerifier } from './services/platform-accounts/platform-key.verifier.js'
 import { freeSlugLike } from './services/tenants/tenants.repo.js'
 import { tenantsService } from './services/tenants/tenants.service.js'
-import type { Log } from './telemetry/log.js'
+import type { CallLog } from './telemetry/log.js'
 
 /** The configuration with what development makes up filled in. */
 export type Settings = Config & {
@@ -40,7 +40,7 @@ export type Settings = Config & {
 }
 
 export interface AppDeps {
-  readonly log: Log
+  readonly log: CallLog
   readonly version: string
   readonly now?: () => Date
   /** How far this process's clock stands ahead of the database's, for tests. */
@@ -123,7 +123,7 @@ export function createApp(
 
     const calls = openCalls()
     const layers = buildLayers({
-      log: (fields) => log.info(fields, 'call'),
+      log: log.call,
       unexpected: (err, fields) => log.error({ ...fields, err }, 'unexpected error'),
       calls,
       addressLimiter: cache.failureLimiter({ points: settings.authFailuresPerMinute, durationS: 60 }),
@@ -154,7 +154,7 @@ export function createApp(
       services,
       calls,
       reflection: settings.reflection,
-      log: (fields) => log.info(fields, 'call'),
+      log: log.call,
       tls: grpcTls,
       limits,
     })

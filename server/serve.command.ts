@@ -10,7 +10,7 @@ import { startRedisOfPath } from './dev/redis.js'
 import { readPems } from './keys/pem-files.js'
 import { makeRingKey, parseRingKeys } from './keys/ring.js'
 import { makePlatformKey } from './services/platform-accounts/first-key.rules.js'
-import type { Log } from './telemetry/log.js'
+import type { CallLog } from './telemetry/log.js'
 
 /** Of package.json, which lies a folder higher where the server is built. */
 export function packageVersion(): string {
@@ -20,7 +20,11 @@ export function packageVersion(): string {
 }
 
 /** Starts the service and says so; what is missing in development is made up. `stop` may be called while it starts. */
-export function serve(config: Config, log: Log, print: (text: string) => void): { readonly started: Promise<void>; stop(): Promise<void> } {
+export function serve(
+  config: Config,
+  log: CallLog,
+  print: (text: string) => void,
+): { readonly started: Promise<void>; stop(): Promise<void> } {
   const startedAt = performance.now()
   const stops: (() => Promise<void>)[] = []
   let app: App | undefined
