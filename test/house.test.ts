@@ -50,7 +50,7 @@ describe('outside libraries', () => {
     pg: ['db'],
     kysely: ['db', 'services/*'],
     kafkajs: ['outbox'],
-    cloudevents: ['outbox'],
+    cloudevents: [],
     ioredis: ['cache'],
     'rate-limiter-flexible': ['cache'],
     pino: ['telemetry'],
