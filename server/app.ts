@@ -5,6 +5,7 @@ import type { Config } from './config.js'
 import { openDatabase } from './db/database.js'
 import { expireIdempotencyKeys } from './db/expire-idempotency-keys.job.js'
 import { flight } from './db/flight.js'
+import { oldestXmin } from './db/oldest-xmin.job.js'
 import { openPool } from './db/pool.js'
 import { tenantVersion } from './db/scripts.js'
 import { settingsToMend } from './db/server-settings.js'
@@ -108,7 +109,11 @@ export function createApp(
     const poll = createPoll({ pool: db.pool })
     stops.push(() => poll.stop())
     kicks.listen((tenantIds) => poll.kick(tenantIds))
-    const jobs = [eventPartitions({ pool: retentionPool, log }), expireIdempotencyKeys({ pool: retentionPool, clockShiftMs })]
+    const jobs = [
+      eventPartitions({ pool: retentionPool, log }),
+      expireIdempotencyKeys({ pool: retentionPool, clockShiftMs }),
+      oldestXmin({ pool: retentionPool, log }),
+    ]
     const relay = await openRelay()
     const holder = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
     const runner = createRunner({ pool: relayPool, role: 'platform_relay', jobs: relay ? [...jobs, relay] : jobs, holder, log })

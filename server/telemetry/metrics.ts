@@ -24,3 +24,11 @@ export function counter(name: string): Counter {
 export function readCounters(): Record<string, number> {
   return Object.fromEntries([...counters].map(([name, { value }]) => [name, value]))
 }
+
+const gauges = new Map<string, number>()
+
+/** Sets what the process last measured under this name; named as counters are: `db.xmin.seconds`. */
+export const setGauge = (name: string, value: number): void => void gauges.set(name, value)
+
+/** All of them, by name. */
+export const readGauges = (): Record<string, number> => Object.fromEntries(gauges)
