@@ -39,6 +39,13 @@ describe('validator', () => {
     expect(check('CreateTenantRequest', createBytes({ displayName: 'Ünïcödé \u{1f680}' })).total).toBe(0)
   })
 
+  it('a display name has something to see, in any script', () => {
+    for (const displayName of ['Acme', '株式会社', 'شركة', 'ไทย', '7', '\u{1f680}', '&', 'e\u0301'])
+      expect(check('CreateTenantRequest', createBytes({ displayName })).total, displayName).toBe(0)
+    for (const displayName of [' ', '\t\u00a0', '\u200b', '\u200d\u2060', '\u202e', '\ufeff', '\u0301', '\u007f'])
+      expect(paths('CreateTenantRequest', createBytes({ displayName })), JSON.stringify(displayName)).toEqual(['display_name'])
+  })
+
   it('numbers out of range, unknown enum numbers, times that are none', () => {
     const list = (...bytes: number[]) => paths('ListTenantsRequest', Buffer.from(bytes))
     const { fields } = messageDesc('customer.tenant.v1.ListTenantsRequest')
