@@ -50,7 +50,7 @@ const rows = {
   }),
   MIGRATOR_DATABASE_URL: open(
     forms.postgresUrl,
-    'The login that `migrate` uses, never through a pooler. In production a serving process must not hold it.',
+    'The login that `migrate` uses, never through a pooler; `migrate` takes the other three URLs too, for the rights of their logins. In production a serving process must not hold it.',
     { demandedBy: ['migrate'], secret: true },
   ),
   RELAY_DATABASE_URL: open(forms.postgresUrl, 'The login of the relay.', { demandedBy: ['serve', 'migrate'], secret: true }),

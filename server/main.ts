@@ -15,6 +15,13 @@ const stopWithinMs = 25_000
 const print = (text: string) => void process.stdout.write(text)
 const complain = (text: string) => void process.stderr.write(`${text}\n`)
 
+const usage = `customer-management [command]
+  serve                 the service; what is meant without a command
+  migrate               brings the database, and every tenant's schema, to this version
+  recover-platform-key  makes another first platform key and prints it
+Settings come from the environment: docs/configuration.md lists them.
+`
+
 async function main(command: string): Promise<void> {
   switch (command) {
     case 'serve':
@@ -33,6 +40,10 @@ async function main(command: string): Promise<void> {
       const recover = (url: string) => recoverPlatformKey({ url, ...(ssl ? { ssl } : {}) }, whoAsks())
       return print(`${await (database.url ? recover(database.url) : withEmbeddedDatabase(dataDir, ({ app }) => recover(app)))}\n`)
     }
+    case 'help':
+    case '--help':
+    case '-h':
+      return print(usage)
     default:
       throw new Error(`there is no command ${command}: serve, migrate, recover-platform-key`)
   }

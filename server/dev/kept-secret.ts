@@ -6,6 +6,7 @@ import { removeStaleDrafts } from './drafts.js'
 /**
  * A secret of development in DATA_DIR, `bootstrap-key` or `key-encryption-keys`: made at the first start, mode 0600, and the same ever
  * after. Of several first starts at once all get the same one, and a kill leaves none or a whole one.
+ * @throws where the file is there and empty: another secret would make what the old one sealed unreadable
  */
 export async function keptSecret(dataDir: string, name: 'bootstrap-key' | 'key-encryption-keys', make: () => string): Promise<string> {
   const file = join(dataDir, name)
@@ -24,7 +25,7 @@ export async function keptSecret(dataDir: string, name: 'bootstrap-key' | 'key-e
   } finally {
     await rm(draft, { force: true })
   }
-  return (await read(file)) ?? Promise.reject(new Error(`${file} is empty: remove it`))
+  return (await read(file)) as string
 }
 
 async function read(file: string): Promise<string | undefined> {
@@ -32,5 +33,6 @@ async function read(file: string): Promise<string | undefined> {
     if (err.code === 'ENOENT') return undefined
     throw err
   })
-  return text?.trim() || undefined
+  if (text?.trim() === '') throw new Error(`${file} is empty: put the secret back, or remove the file to have another one made`)
+  return text?.trim()
 }

@@ -244,6 +244,9 @@ it('mistakes of the configuration are all named in one message, exit code 78; a 
   const other = begin({}, { program: [...serverProgram, 'sevre'] })
   expect(await other.exited).toBe(1)
   expect(other.output()).toContain('there is no command sevre: serve, migrate, recover-platform-key')
+  const help = begin({}, { program: [...serverProgram, '--help'] })
+  expect(await help.exited).toBe(0)
+  for (const command of ['serve', 'migrate', 'recover-platform-key']) expect(help.output()).toMatch(new RegExp(`^  ${command} `, 'm'))
 })
 
 it('C-042 production refuses to start without secrets, and with placeholders, and makes up none', async () => {
