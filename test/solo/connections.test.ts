@@ -10,6 +10,7 @@ import { Fault } from '../../server/rpc/fault.js'
 import '../../server/services/invitations/invitations.table.js'
 import '../../server/services/roles/roles.table.js'
 import { createDatabase, type TestDatabase } from '../support/databases.js'
+import { faultRun } from '../support/fault-run.js'
 import { theCluster } from '../support/solo.js'
 import { type Bench, event, openBench, tamper } from '../support/transactions.js'
 import { until } from '../support/until.js'
@@ -43,15 +44,6 @@ const missing = (tx: TenantTx) =>
     .selectFrom('no_such_table' as 'roles')
     .select('key')
     .execute()
-
-/** The same numbers for the same seed. */
-function numbersOf(seed: number) {
-  let state = seed
-  return (below: number) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
 
 describe('F-13 C-020 a client that comes back in an open transaction, an aborted one, or with a role', () => {
   const checkouts = full ? 100_000 : 1_000
@@ -109,9 +101,7 @@ describe('F-13 C-020 a client that comes back in an open transaction, an aborted
   }
 
   it(`the next borrower never sees it: 0 leaks of ${checkouts} checkouts`, async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31)
-    console.log(`seed ${seed}`)
-    const below = numbersOf(seed)
+    const fault = faultRun('F-13')
     const small = await openBench(database, { max: 3 })
     const leaks: unknown[] = []
     let done = 0
@@ -136,13 +126,14 @@ describe('F-13 C-020 a client that comes back in an open transaction, an aborted
     try {
       const work = async () => {
         while (done++ < checkouts && leaks.length === 0) {
-          await wrongs[below(wrongs.length)]!(small.db).catch(() => {})
+          await wrongs[Math.floor(fault.random() * wrongs.length)]!(small.db).catch(() => {})
           if (done % 2) continue
           probes.n++
           await probe()
         }
       }
       await Promise.all([work(), work(), work(), work()])
+      fault.report(checkouts, { leaks: leaks.length })
       expect(leaks).toEqual([])
       expect(await sequence(others)).toBe(before + probes.n)
       expect(await sequence(mine)).toBe(0)

@@ -9,6 +9,7 @@ import { openPool } from '../../server/db/pool.js'
 import { makePlatformKey } from '../../server/services/platform-accounts/first-key.rules.js'
 import { RpcError } from '../support/client.js'
 import { createDatabase, prepareCluster, type TestDatabase } from '../support/databases.js'
+import { faultRun } from '../support/fault-run.js'
 import { makeKey } from '../support/keys.js'
 import { type PostgresCluster, startPostgresCluster } from '../support/postgres.js'
 import { type RedisServer, startRedis } from '../support/redis.js'
@@ -143,6 +144,7 @@ describe('PostgreSQL', () => {
   })
 
   it('F-04 killed and restarted under load: all that was acknowledged is there, and once', async () => {
+    const fault = faultRun('F-04')
     const solo = await begin()
     const [callers, kills] = full ? [16, 30] : [8, 3]
     const ids = await Promise.all(Array.from({ length: callers }, async () => (await newTenant(solo)).id))
@@ -196,6 +198,7 @@ describe('PostgreSQL', () => {
         proxy.blackHole(false)
         await cluster.restart()
       }
+      fault.recovering()
       await more()
       over = true
       await working
@@ -204,6 +207,8 @@ describe('PostgreSQL', () => {
       proxy.latencyMs = 0
       proxy.blackHole(false)
     }
+    const answered = created.length + [...acknowledged.values()].reduce((sum, count) => sum + count, 0)
+    fault.report(answered, { unexpected: unexpected.length }, { kills, 'calls that failed and were repeated': failures })
     expect(unexpected).toEqual([])
     expect(failures).toBeGreaterThan(0)
     const slugs = await superuser.query('select slug from platform.tenants where slug = any($1)', [created])

@@ -8,6 +8,7 @@ import { makeRingKey } from '../../server/keys/ring.js'
 import { makePlatformKey } from '../../server/services/platform-accounts/first-key.rules.js'
 import { type Clients, connect } from '../support/client.js'
 import { createDatabase } from '../support/databases.js'
+import { faultRun } from '../support/fault-run.js'
 import { databaseEnv } from '../support/server-process.js'
 import { theCluster } from '../support/solo.js'
 import { begin, endAll, type Starting } from '../support/starting.js'
@@ -139,6 +140,7 @@ async function load(call: (i: number) => Promise<unknown>, over: () => boolean, 
 }
 
 it('F-22 C-096 a rolling restart under load: readiness goes first, no call fails, with a retry policy or behind a balancer, and watches go on without a gap', async () => {
+  const fault = faultRun('F-22')
   const { replicas, key, superuser } = await twoReplicas()
   const tenant = await replicas[0].clients.tenants.createTenant({
     slug: 'drain',
@@ -207,6 +209,7 @@ it('F-22 C-096 a rolling restart under load: readiness goes first, no call fails
     await until(() => replica.process.output().includes(retryingId), { timeoutMs: 5_000 })
   }
   rolled = true
+  fault.recovering()
   await Promise.all([balancer, ...loads])
   const [{ sequence }] = (
     await superuser.query('select domain_sequence as sequence from platform.tenant_counters where tenant_id = $1', [tenantId])
@@ -214,9 +217,11 @@ it('F-22 C-096 a rolling restart under load: readiness goes first, no call fails
   await until(() => watching.sequences().at(-1) === Number(sequence), { timeoutMs: 10_000 })
   seen.push(...watching.sequences())
   watching.cancel()
-  console.log(
-    `  F-22: failed of N, with retries ${failed.retrying.length} of ${counts.retrying}, behind a balancer ${failed.balanced.length} of ${counts.balanced}; ${seen.length} events seen`,
-  )
+  fault.report(counts.retrying + counts.balanced, {
+    'failed with retries': failed.retrying.length,
+    'failed behind a balancer': failed.balanced.length,
+    gaps: Number(sequence) - seen.length,
+  })
   expect(failed).toEqual({ retrying: [], balanced: [] })
   expect(seen).toEqual(Array.from({ length: Number(sequence) }, (_, i) => i + 1))
 })

@@ -5,8 +5,9 @@ import { createApp } from '../../server/app.js'
 import { createSender, RecordRefused } from '../../server/outbox/kafka.js'
 import { topicsOf } from '../../server/outbox/topics.js'
 import { createLog } from '../../server/telemetry/log.js'
+import { faultRun } from '../support/fault-run.js'
 import { type KafkaBroker, startKafka } from '../support/kafka.js'
-import { lostOf, mutate, seeded, startLoad, updatedPayload } from '../support/load.js'
+import { lostOf, mutate, startLoad, updatedPayload } from '../support/load.js'
 import { newSlug } from '../support/rpc.js'
 import { type Solo, type SoloOptions, startSolo } from '../support/solo.js'
 import { readTopics, type TopicReader } from '../support/topic-reader.js'
@@ -72,10 +73,9 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
 
   it('F-09 C-079 lost 0, reordered 0: the broker stops and dies at random while mutations go on', { timeout: 600_000 }, async () => {
     const [n, rounds] = full ? [100_000, 20] : [1_000, 2]
-    const seed = Number(process.env['SEED'] ?? Date.now())
-    const random = seeded(seed)
+    const fault = faultRun('F-09')
+    const { random } = fault
     await withService('away', async ({ solo, bench, read }) => {
-      const startedAt = performance.now()
       const reader = await read(false)
       const tenantIds = await Promise.all(Array.from({ length: 6 }, () => bench.onboard()))
       const load = startLoad(bench, tenantIds, { random, ahead: (total) => total - reader.tally().distinct > n / 2 })
@@ -95,18 +95,14 @@ describe.skipIf(!inject('kafkaBrokers'))('Kafka away', () => {
         solo.lines.length = 0
         await (kill ? broker.restart() : broker.resume())
       }
-      const recoveredAt = performance.now()
+      fault.recovering()
       await until(() => load.total() >= n, generous)
       await load.stop()
       const total = load.total()
       await until(() => lostOf(load, reader) === 0, generous).catch(() => {})
       const lost = lostOf(load, reader)
       const { reordered, repeats } = reader.tally()
-      const seconds = (since: number) => `${((performance.now() - since) / 1_000).toFixed(1)} s`
-      console.log(
-        `F-09: seed ${seed}, N ${total}, lost ${lost}, reordered ${reordered}, repeats ${repeats}, ${seconds(startedAt)}, recovery ${seconds(recoveredAt)}`,
-        { ...hurts, createAndGetMs: Math.round(slowestMs) },
-      )
+      fault.report(total, { lost, reordered }, { repeats, ...hurts, 'create and get, slowest': `${Math.round(slowestMs)} ms` })
       expect({ lost, reordered, failures: load.failures }).toEqual({ lost: 0, reordered: 0, failures: [] })
     })
   })

@@ -10,6 +10,7 @@ import { Fault } from '../../server/rpc/fault.js'
 import '../../server/services/invitations/invitations.table.js'
 import '../../server/services/roles/roles.table.js'
 import { createDatabase, type TestDatabase } from '../support/databases.js'
+import { faultRun } from '../support/fault-run.js'
 import { theCluster } from '../support/solo.js'
 import { type Bench, event, invitationRow, openBench } from '../support/transactions.js'
 
@@ -120,6 +121,7 @@ describe('named statements', () => {
 
 it('F-33 C-078 F-35 backends killed at random under load: all that was acknowledged is there, once; no number is missing or runs backwards', async () => {
   const writes = full ? 60_000 : 600
+  const fault = faultRun('F-33')
   const [writers, tenants] = [16, [mine, others, await bench.onboard(), await bench.onboard()]]
   const before = await Promise.all(tenants.map(counters))
   const replicas = [bench, await openBench(database)]
@@ -149,11 +151,11 @@ it('F-33 C-078 F-35 backends killed at random under load: all that was acknowled
   }
   const killing = (async () => {
     while (!over) {
-      const { rowCount } = await superuser.query(
-        `select pg_terminate_backend(pid) from (select pid from pg_stat_activity where datname = current_database() and usename = 'app'
-          order by random() limit 1) one`,
+      const { rows } = await superuser.query(
+        `select pid from pg_stat_activity where datname = current_database() and usename = 'app' order by pid`,
       )
-      killed += rowCount ?? 0
+      const victim = rows[Math.floor(fault.random() * rows.length)]
+      if (victim) killed += (await superuser.query('select pg_terminate_backend($1)', [victim.pid])).rowCount ?? 0
       await new Promise((resolve) => setTimeout(resolve, 15))
     }
   })()
@@ -167,7 +169,7 @@ it('F-33 C-078 F-35 backends killed at random under load: all that was acknowled
     await killing
     await replicas[1]!.close()
   }
-  console.log(`${writes} writes, ${killed} backends killed, ${surfaced} errors reached the caller`)
+  fault.report(writes, { missing: writes - acknowledged.size }, { killed, 'errors that reached the caller': surfaced })
   expect(acknowledged.size).toBe(writes)
   for (const [i, tenantId] of tenants.entries()) {
     const ids = [...acknowledged].filter(([, of]) => of === tenantId).map(([id]) => id)

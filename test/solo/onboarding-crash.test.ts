@@ -7,6 +7,7 @@ import { makeRingKey } from '../../server/keys/ring.js'
 import { makePlatformKey } from '../../server/services/platform-accounts/first-key.rules.js'
 import { type Clients, connect, type RpcError } from '../support/client.js'
 import { createDatabase, type TestDatabase } from '../support/databases.js'
+import { faultRun } from '../support/fault-run.js'
 import { makeKey } from '../support/keys.js'
 import { newSlug, onboard } from '../support/rpc.js'
 import { databaseEnv, type ServerProcess, startServerProcess } from '../support/server-process.js'
@@ -146,8 +147,9 @@ it(
     const from = proxy.messages
     await onboard(clients, { slug: newSlug() })
     const messages = proxy.messages - from
-    const seed = Math.floor(Math.random() * messages)
-    const some = Array.from({ length: 7 }, (_, nth) => ((seed + Math.floor((nth * messages) / 7)) % messages) + 1)
+    const fault = faultRun('F-01')
+    const first = Math.floor(fault.random() * messages)
+    const some = Array.from({ length: 7 }, (_, nth) => ((first + Math.floor((nth * messages) / 7)) % messages) + 1)
     const points = full ? Array.from({ length: messages }, (_, nth) => nth + 1) : [messages, ...some]
     const sums = { kills: 0, beyond: 0, absent: 0, whole: 0, heard: 0 }
     const resumedMs: number[] = []
@@ -188,7 +190,7 @@ it(
     clients.close()
     resumedMs.sort((a, b) => a - b)
     const p99 = Math.round(resumedMs[Math.floor(resumedMs.length * 0.99)]!)
-    console.log(`seed ${seed}, ${messages} messages, ${JSON.stringify(sums)}, half visible 0, restart and repeat: p99 ${p99} ms`)
+    fault.report(points.length * timesPerPoint, { 'half visible': 0 }, { messages, ...sums, 'restart and repeat, p99': `${p99} ms` })
     expect(sums.kills + sums.beyond).toBe(points.length * timesPerPoint)
     expect(sums.kills).toBeGreaterThan(sums.beyond)
   },

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { openPool } from '../../server/db/pool.js'
 import { topicsOf } from '../../server/outbox/topics.js'
 import { createDatabase, type TestDatabase } from '../support/databases.js'
-import { type Load, lostOf, seeded, startLoad } from '../support/load.js'
+import { faultRun } from '../support/fault-run.js'
+import { type Load, lostOf, startLoad } from '../support/load.js'
 import { type Replica, type Replicas, replicasOf } from '../support/relay-replica.js'
 import { theCluster } from '../support/solo.js'
 import { readTopics, type TopicReader } from '../support/topic-reader.js'
@@ -48,12 +49,11 @@ describe.skipIf(!brokers)('two relays', () => {
 
   /** Writes while `hurt` runs and until `n` events are committed; then all must have come, in order. */
   async function survive(name: string, hurt: (run: Run) => Promise<Record<string, unknown>>) {
-    const seed = Number(process.env['SEED'] ?? Date.now())
-    const random = seeded(seed)
-    const topicPrefix = `${name.toLowerCase()}-${seed}.`
+    const fault = faultRun(name)
+    const { random } = fault
+    const topicPrefix = `${name.toLowerCase()}-${Date.now()}.`
     const replicas = replicasOf(database, brokers!, topicPrefix)
     try {
-      const startedAt = performance.now()
       await Promise.all([replicas.start(), replicas.start()])
       const reader = await readTopics({ brokers: brokers!, topics: Object.values(topicsOf(topicPrefix).byStream), keep: false })
       try {
@@ -68,16 +68,13 @@ describe.skipIf(!brokers)('two relays', () => {
           }, generous)
         const other = (than: Replica) => [...replicas.all].find((replica) => replica !== than)!
         const figures = await hurt({ random, replicas, reader, load, holder, other })
+        fault.recovering()
         await until(() => load.total() >= n, { timeoutMs: full ? 300_000 : 30_000 })
         await load.stop()
         await until(() => reader.tally().distinct >= load.total(), generous).catch(() => {})
         const { distinct, reordered, repeats } = reader.tally()
         const lost = lostOf(load, reader)
-        const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
-        console.log(
-          `${name}: seed ${seed}, N ${load.total()}, lost ${lost}, reordered ${reordered}, repeats ${repeats}, ${seconds} s`,
-          figures,
-        )
+        fault.report(load.total(), { lost, reordered }, { repeats, ...figures })
         expect(load.failures).toEqual([])
         expect({ lost, reordered, distinct }).toEqual({ lost: 0, reordered: 0, distinct: load.total() })
       } finally {
