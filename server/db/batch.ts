@@ -73,8 +73,20 @@ export class Batch {
     for (const slot of this.#slots) slot.reject(error)
   }
 
-  submit(connection: PgConnection): null {
+  submit(connection: PgConnection): Error | null {
     connection.stream.cork()
+    try {
+      this.#write(connection)
+      return null
+    } catch (error) {
+      connection.stream.destroy() // half a message group is out
+      return error as Error
+    } finally {
+      connection.stream.uncork()
+    }
+  }
+
+  #write(connection: PgConnection) {
     for (const name of this.#old) connection.close({ type: 'S', name })
     for (const slot of this.#slots) {
       const { statement, known } = slot
@@ -89,8 +101,6 @@ export class Batch {
       if (known) known.state = 'sent'
     }
     connection.sync()
-    connection.stream.uncork()
-    return null
   }
 
   handleRowDescription({ fields }: { fields: readonly { name: string; dataTypeID: number }[] }) {

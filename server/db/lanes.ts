@@ -7,6 +7,8 @@ import type { Statement } from './statement.js'
 /** A second connection is worth while behind so many flights on the first. */
 const busyAt = 4
 const flightsMax = 32
+/** Then it goes back to the pool, which knows when a connection is too old. */
+const flightsInAll = 1_000
 /** An answer that takes longer holds up those behind it. */
 const stuckMs = 250
 
@@ -20,6 +22,7 @@ export interface Trip {
 interface Lane {
   readonly client: Promise<Client>
   joined: number
+  flights: number
   /** Nobody may join it any more. */
   closed: boolean
   readonly onTheWay: { readonly batch: Batch; readonly since: number; aborted: boolean }[]
@@ -50,7 +53,7 @@ export function openLanes(pool: pg.Pool, lanesMax: number): Lanes {
   }
 
   const start = (): Lane => {
-    const lane: Lane = { client: pool.connect() as Promise<Client>, joined: 0, closed: false, onTheWay: [] }
+    const lane: Lane = { client: pool.connect() as Promise<Client>, joined: 0, flights: 0, closed: false, onTheWay: [] }
     lanes.add(lane)
     return lane
   }
@@ -93,6 +96,7 @@ export function openLanes(pool: pg.Pool, lanesMax: number): Lanes {
 
   const fly = async (lane: Lane, statements: readonly Statement[]): Promise<Trip> => {
     lane.joined++
+    if (++lane.flights >= flightsInAll) lane.closed = true
     const client = await lane.client.catch((error: unknown) => {
       lane.closed = true
       leave(lane)

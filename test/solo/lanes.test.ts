@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { flight } from '../../server/db/flight.js'
 import { inTenant } from '../../server/db/in-tenant.js'
 import { openPool } from '../../server/db/pool.js'
 import type { TenantTx } from '../../server/db/tx.js'
@@ -43,6 +44,35 @@ it('look-ups at the same time share a connection, and each has its own answer', 
   expect(rows.map(({ value }) => value)).toEqual(rows.map(({ i }) => i))
   expect(new Set(rows.map(({ pid }) => pid)).size).toBe(1)
   expect(bench.db.pool.idleCount).toBe(bench.db.pool.totalCount)
+})
+
+it('a connection goes back to the pool after a thousand look-ups, however many wait for it', async () => {
+  let acquired = 0
+  const count = () => void acquired++
+  bench.db.pool.on('acquire', count)
+  let left = 3_500
+  const work = async () => {
+    // so that one is always under way
+    while (left-- > 0) await look(sql`(select 1 from pg_sleep(random() / 500))`)
+  }
+  await Promise.all(Array.from({ length: 30 }, work))
+  bench.db.pool.off('acquire', count)
+  expect(acquired).toBeGreaterThanOrEqual(4)
+  expect(acquired).toBeLessThan(1_000)
+})
+
+it('a value that cannot be written fails its own call, and its connection is not used again', async () => {
+  const single = await openBench(database, { max: 1 })
+  try {
+    const run = (text: string, ...values: unknown[]) => flight(single.db.pool, 'platform_app', [{ role: undefined, text, values }])
+    const pid = async () => (await run('select pg_backend_pid() as pid'))[0]?.rows[0].pid as number
+    const before = await pid()
+    expect(await pid()).toBe(before)
+    await expect(run('select $1::int', Symbol('x'))).rejects.toThrow()
+    expect(await pid()).not.toBe(before)
+  } finally {
+    await single.close()
+  }
 })
 
 it('what is stuck holds up itself alone: those behind it go elsewhere', async () => {
