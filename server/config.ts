@@ -50,7 +50,7 @@ const rows = {
   }),
   MIGRATOR_DATABASE_URL: open(
     forms.postgresUrl,
-    'The login that `migrate` uses, never through a pooler; `migrate` takes the other three URLs too, for the rights of their logins. In production a serving process must not hold it.',
+    'The login that `migrate` uses, never through a pooler. In development `serve` migrates by itself where this is set; in production a serving process must not hold it.',
     { demandedBy: ['migrate'], secret: true },
   ),
   RELAY_DATABASE_URL: open(forms.postgresUrl, 'The login of the relay.', { demandedBy: ['serve', 'migrate'], secret: true }),
@@ -116,7 +116,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, c
     const [says, parse] = form
     const text = given(name) ?? defaultIn(otherwise, production)
     if (text === undefined) {
-      if (production && demandedBy?.includes(command)) mistakes.push(`${name} is not set, and production demands it: ${says}`)
+      const who = production ? 'production' : '`migrate`'
+      if ((production || command === 'migrate') && demandedBy?.includes(command))
+        mistakes.push(`${name} is not set, and ${who} demands it: ${says}`)
       continue
     }
     const parsed = parse.safeParse(text)
@@ -166,7 +168,7 @@ function* mistakesBetween(v: Partial<Values>, has: (name: Name) => boolean, prod
   if (scheme === 'rediss:' && v.REDIS_TLS === 'disable') yield 'REDIS_URL begins with `rediss:`, and REDIS_TLS is `disable`'
   if (torn(sasl)) yield `${sasl.join(', ')} belong together`
 
-  if (!production && command !== 'recover-platform-key' && torn(serving)) yield `${serving.join(', ')} belong together`
+  if (!production && command === 'serve' && torn(serving)) yield `${serving.join(', ')} belong together`
   const logins = [...serving, 'MIGRATOR_DATABASE_URL' as const].flatMap((name) => urlOf(v[name])?.username ?? [])
   if (new Set(logins).size < logins.length)
     yield 'DATABASE_URL, MIGRATOR_, RELAY_ and RETENTION_DATABASE_URL must each have a login of its own'
@@ -256,7 +258,10 @@ export function configurationPage(): string {
         : otherwise
           ? `\`${otherwise}\``
           : ''
-    const demanded = demandedBy ? `Demanded in production by ${demandedBy.map((each) => `\`${each}\``).join(', ')}. ` : ''
+    const inProduction = demandedBy?.filter((each) => each !== 'migrate').map((each) => `\`${each}\``)
+    const demanded =
+      (inProduction?.length ? `Demanded in production by ${inProduction.join(', ')}. ` : '') +
+      (demandedBy?.includes('migrate') ? 'Demanded always by `migrate`. ' : '')
     lines.push(`| \`${name}\` | ${form[0].replaceAll('|', '\\|')} | ${shown} | ${demanded}${doc.replaceAll('|', '\\|')} |`)
   }
   return `${lines.join('\n')}\n`

@@ -12,6 +12,16 @@ import { createLog } from './telemetry/log.js'
 /** A drain that takes longer is cut; supervisors kill after 30 s. */
 const stopWithinMs = 25_000
 
+const usage = `node dist/server/main.js [command]
+
+  serve                 serves until SIGTERM; without a command, too
+  migrate               brings the database and all tenants' schemas to this version
+  recover-platform-key  makes another key for the platform, and prints it
+  help                  prints this
+
+What the environment says to each: docs/configuration.md
+`
+
 const print = (text: string) => void process.stdout.write(text)
 const complain = (text: string) => void process.stderr.write(`${text}\n`)
 
@@ -29,9 +39,8 @@ async function main(command: string): Promise<void> {
     case 'migrate': {
       const { database } = readConfig('migrate')
       const { url, migratorUrl, relayUrl, retentionUrl, tls } = database
-      if (!url || !migratorUrl || !relayUrl || !retentionUrl)
-        throw new ConfigError(['`migrate` needs DATABASE_URL, MIGRATOR_, RELAY_ and RETENTION_DATABASE_URL'])
-      await migrateAs({ app: url, migrator: migratorUrl, relay: relayUrl, retention: retentionUrl }, tls && readPems(tls), complain)
+      const urls = { app: url!, migrator: migratorUrl!, relay: relayUrl!, retention: retentionUrl! }
+      await migrateAs(urls, tls && readPems(tls), complain)
       return complain('the database is up to date')
     }
     case 'recover-platform-key': {
@@ -45,7 +54,8 @@ async function main(command: string): Promise<void> {
     case '-h':
       return print(usage)
     default:
-      throw new Error(`there is no command ${command}: serve, migrate, recover-platform-key`)
+      complain(`customer-management: there is no command ${command}\n\n${usage.trimEnd()}`)
+      process.exitCode = 64
   }
 }
 

@@ -186,12 +186,16 @@ describe('production', () => {
     expect([told.database.tls, told.redis.tls, told.kafka.tls, told.grpcTls]).toEqual([undefined, undefined, undefined, undefined])
   })
 
-  it('demands of `migrate` and `recover-platform-key` what they use', () => {
+  it('demands of `migrate` and `recover-platform-key` what they use, of `migrate` in development too', () => {
     const { DATABASE_URL, RELAY_DATABASE_URL, RETENTION_DATABASE_URL } = production
     const migrate = { NODE_ENV: 'production', DATABASE_URL, RELAY_DATABASE_URL, RETENTION_DATABASE_URL }
     expect(mistakesOf(migrate, 'migrate')).toEqual([expect.stringMatching(/^MIGRATOR_DATABASE_URL is not set/)])
     expect(mistakesOf({ ...migrate, MIGRATOR_DATABASE_URL: `postgres://migrator:${random}@db/c` }, 'migrate')).toEqual([])
     expect(mistakesOf({ NODE_ENV: 'production', DATABASE_URL }, 'recover-platform-key')).toEqual([])
+    expect(mistakesOf({ DATABASE_URL, MIGRATOR_DATABASE_URL: `postgres://migrator:${random}@db/c` }, 'migrate')).toEqual([
+      expect.stringMatching(/^RELAY_DATABASE_URL is not set, and `migrate` demands it/),
+      expect.stringMatching(/^RETENTION_DATABASE_URL is not set, and `migrate` demands it/),
+    ])
   })
 })
 
