@@ -95,7 +95,7 @@ const rows = {
   AUTH_FAILURES_PER_MINUTE: row(
     whole('failures', 1, 100_000),
     '50',
-    'So many failed authentications a minute from one address (IPv6: from one /64), then RESOURCE_EXHAUSTED.',
+    'So many failed authentications a minute from one address (IPv6: from one /64), then RESOURCE_EXHAUSTED for the rest of the minute, also for callers there whose key is good: it is not looked at. Those who share an address (a NAT, a proxy) share that.',
   ),
 }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { beforeAll, expect, it } from 'vitest'
 import { TenantState } from '../../../gen/customer/tenant/v1/tenant.js'
 import { refusal } from '../../support/refusal.js'
@@ -63,4 +64,14 @@ it('FAILED_PRECONDITION TENANT_DELETED: Update, Suspend and Resume of a deleted 
       metadata: { purge_time: purgeTime!.toISOString() },
     })
   }
+})
+
+it('FAILED_PRECONDITION TENANT_DELETED: the repeat of an update that succeeded before the deletion; undeleted, its first answer', async () => {
+  await tenants.undeleteTenant({ tenantId })
+  const update = { tenantId, displayName: 'Once', requestId: randomUUID() }
+  const first = await tenants.updateTenant(update)
+  await tenants.deleteTenant({ tenantId })
+  expect(await refusal(tenants.updateTenant(update))).toMatchObject({ reason: 'TENANT_DELETED' })
+  await tenants.undeleteTenant({ tenantId })
+  expect(await tenants.updateTenant(update)).toEqual(first)
 })
