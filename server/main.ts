@@ -25,13 +25,6 @@ What the environment says to each: docs/configuration.md
 const print = (text: string) => void process.stdout.write(text)
 const complain = (text: string) => void process.stderr.write(`${text}\n`)
 
-const usage = `customer-management [command]
-  serve                 the service; what is meant without a command
-  migrate               brings the database, and every tenant's schema, to this version
-  recover-platform-key  makes another first platform key and prints it
-Settings come from the environment: docs/configuration.md lists them.
-`
-
 async function main(command: string): Promise<void> {
   switch (command) {
     case 'serve':
