@@ -44,7 +44,8 @@ export function inNewTenant<A>(db: Database, call: DbCall, fn: (tx: TenantTx) =>
 }
 
 async function admit<A>(db: Database, call: DbCall, binding: Binding, fn: (tx: TenantTx) => Promise<A>): Promise<A> {
-  const run = () => withRetries(call, () => runOnce(db, call, binding, fn))
+  // What runs anew has a connection of its own: whatever was shared with others, and slow or broken, is behind it.
+  const run = () => withRetries(call, (attempt) => runOnce(db, call, binding, fn, attempt === 1))
   try {
     if (call.auditAction === '') return await run()
     const inLane = () => db.perTenant(binding.tenantId, call.signal, run)
@@ -55,10 +56,10 @@ async function admit<A>(db: Database, call: DbCall, binding: Binding, fn: (tx: T
   }
 }
 
-async function withRetries<A>(call: DbCall, run: () => Promise<A>): Promise<A> {
+async function withRetries<A>(call: DbCall, run: (attempt: number) => Promise<A>): Promise<A> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await run()
+      return await run(attempt)
     } catch (error) {
       if (attempt === attemptsMax || call.signal.aborted || !mayRunAnew(error)) throw error
     }

@@ -23,9 +23,15 @@ const claiming = 'select hash, done, answer from platform.claim($1, $2, $3, $4, 
  * One attempt: a connection, one or two flights, COMMIT or nothing. A flight is sent in order without waiting; after a failure PostgreSQL refuses
  * the rest of it and answers COMMIT with ROLLBACK, so nothing is half done.
  */
-export async function runOnce<A>(db: Database, call: DbCall, binding: Binding, fn: (tx: TenantTx) => Promise<A>): Promise<A> {
+export async function runOnce<A>(
+  db: Database,
+  call: DbCall,
+  binding: Binding,
+  fn: (tx: TenantTx) => Promise<A>,
+  mayShare: boolean,
+): Promise<A> {
   call.signal.throwIfAborted()
-  const run = new Attempt(db, call, binding)
+  const run = new Attempt(db, call, binding, mayShare)
   let give: (error: Error) => void = () => {}
   const given = new Promise<never>((_, reject) => {
     give = reject
@@ -50,6 +56,7 @@ class Attempt {
   readonly #binding: Binding
   readonly #owner = Symbol('transaction')
   readonly #link: Link
+  readonly #mayShare: boolean
   readonly #readOnly: boolean
   readonly #writes: Statement[] = []
   readonly #guards: Statement[] = []
@@ -61,9 +68,10 @@ class Attempt {
   #opened: Promise<AccessRow> | undefined
   #lastCommit: Promise<Result> | undefined
 
-  constructor(db: Database, call: DbCall, binding: Binding) {
+  constructor(db: Database, call: DbCall, binding: Binding, mayShare: boolean) {
     this.#db = db
     this.#link = new Link(db)
+    this.#mayShare = mayShare
     this.#call = call
     this.#binding = binding
     this.#readOnly = call.auditAction === ''
@@ -159,7 +167,7 @@ class Attempt {
       filled: (template, parameters) => ({ ...template, parameters, role: app, owner: this.#owner }),
       read: (query) => absorb(this.#read(this.#ours(query)).then(({ rows }) => rows)),
       last: (query) => this.#last(this.#ours(query), false),
-      lookUp: (query) => this.#last(this.#ours(query), true),
+      lookUp: (query) => this.#last(this.#ours(query), this.#mayShare),
       later: (query, rows, otherwise) => {
         this.#mutating()
         const write = this.#ours(query)

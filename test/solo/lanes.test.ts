@@ -8,6 +8,7 @@ import type { TenantTx } from '../../server/db/tx.js'
 import { Fault } from '../../server/rpc/fault.js'
 import { createDatabase, type TestDatabase } from '../support/databases.js'
 import { theCluster } from '../support/solo.js'
+import { startTcpProxy } from '../support/tcp-proxy.js'
 import { type Bench, openBench } from '../support/transactions.js'
 import { until } from '../support/until.js'
 
@@ -86,6 +87,24 @@ it('what is stuck holds up itself alone: those behind it go elsewhere', async ()
   expect(rows.map(({ value }) => value)).toEqual(rows.map(({ i }) => i))
   expect(runs).toBeGreaterThan(30)
   expect((await stuck).value).toBe(1)
+})
+
+it('a database that is far away answers all the same', async () => {
+  const url = new URL(database.urls.app)
+  const proxy = await startTcpProxy({ port: Number(url.port) })
+  url.port = String(proxy.port)
+  const far = await openBench(database, { max: 4, url: url.href })
+  const get = () =>
+    inTenant(far.db, far.call({ tenantId, readOnly: true }), async (tx) => tx.lookUp(tx.platform.selectNoFrom(sql<number>`1`.as('value'))))
+  try {
+    proxy.latencyMs = 150 // each way: beyond what counts as stuck
+    const answers = await Promise.all(Array.from({ length: 12 }, get))
+    expect(answers).toEqual(Array(12).fill([{ value: 1 }]))
+  } finally {
+    proxy.latencyMs = 0
+    await far.close()
+    await proxy.stop()
+  }
 })
 
 it('what fails has its own error, and those that were sent behind it their answers', async () => {
