@@ -43,6 +43,8 @@ export class Batch {
   readonly #client: Client
   readonly #slots: readonly Slot[]
   readonly #old: readonly string[]
+  /** pg puts its `query_timeout` timer behind this. */
+  callback: () => void = () => {}
   #at = 0
   #end: (failed: boolean) => void = () => {}
 
@@ -127,9 +129,14 @@ export class Batch {
     if (slot.known) slot.known.columns ??= slot.columns
   }
 
+  handleEmptyQuery() {
+    this.handleCommandComplete({ text: '' })
+  }
+
   handleReadyForQuery() {
     for (const slot of this.#slots) settle(slot)
     this.#end(false)
+    this.callback()
   }
 
   handleError(error: Error) {
@@ -141,6 +148,7 @@ export class Batch {
       }
     }
     this.#end(true)
+    this.callback()
   }
 }
 // Of a pipelining connection, pg takes no other.

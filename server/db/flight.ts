@@ -27,7 +27,7 @@ export async function flight(
   try {
     return await once(pool, role, statements, options)
   } catch (error) {
-    if (!options.readOnly || !(error instanceof RunAnew) || error instanceof TooLate) throw error
+    if (!options.readOnly || !(error instanceof RunAnew || isStaleName(error)) || error instanceof TooLate) throw error
     return await once(pool, role, statements, options)
   }
 }

@@ -25,7 +25,7 @@ interface Lane {
   flights: number
   /** Nobody may join it any more. */
   closed: boolean
-  readonly onTheWay: { readonly batch: Batch; readonly since: number; aborted: boolean }[]
+  readonly onTheWay: { readonly batch: Batch; since: number; aborted: boolean }[]
 }
 
 /** Connections that short read-only flights share. */
@@ -109,6 +109,7 @@ export function openLanes(pool: pg.Pool, lanesMax: number): Lanes {
     watch()
     void batch.answered.then((failed) => {
       lane.onTheWay.splice(lane.onTheWay.indexOf(entry), 1)
+      if (lane.onTheWay[0]) lane.onTheWay[0].since = performance.now()
       if (failed) lane.closed = true // its transaction is still open, and what was sent behind it fails
       leave(lane, client)
     })

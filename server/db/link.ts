@@ -65,7 +65,9 @@ export class Link {
   /** The whole transaction on a connection that others share; undefined: there is none with room. */
   share(statements: readonly Statement[]): Promise<Promise<Result>[]> | undefined {
     const { list, places } = this.#inRoles(statements)
-    return this.#db.lanes?.send(list)?.then((trip) => {
+    const trip = this.#db.lanes?.send(list)
+    if (!trip) this.#role = undefined // nothing was sent
+    return trip?.then((trip) => {
       this.#trip = trip
       if (this.#ended) trip.abort()
       return this.#noted(list, trip.results, places)
@@ -80,6 +82,7 @@ export class Link {
 
   /** Ends the database's work, too. The socket is destroyed: release(true) would wait until the pipeline has drained. */
   abort(): void {
+    this.#ended = true
     this.#client?.connection.stream.destroy()
     this.#trip?.abort()
   }

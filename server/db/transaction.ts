@@ -64,6 +64,8 @@ class Attempt {
   readonly #audits: string[] = []
   readonly #moved = { access: 0, session: 0 }
   #over = false
+  /** Nothing more may be asked for; what was, still goes out. */
+  #lastAsked = false
   #sentCommit = false
   #opened: Promise<AccessRow> | undefined
   #lastCommit: Promise<Result> | undefined
@@ -166,8 +168,8 @@ class Attempt {
       },
       filled: (template, parameters) => ({ ...template, parameters, role: app, owner: this.#owner }),
       read: (query) => absorb(this.#read(this.#ours(query)).then(({ rows }) => rows)),
-      last: (query) => this.#last(this.#ours(query), false),
-      lookUp: (query) => this.#last(this.#ours(query), this.#mayShare),
+      last: (query) => absorb(this.#last(this.#ours(query), false)),
+      lookUp: (query) => absorb(this.#last(this.#ours(query), this.#mayShare)),
       later: (query, rows, otherwise) => {
         this.#mutating()
         const write = this.#ours(query)
@@ -184,6 +186,10 @@ class Attempt {
   }
 
   #inside() {
+    if (this.#over || this.#lastAsked) throw new Error('the transaction is over')
+  }
+
+  #going() {
     if (this.#over) throw new Error('the transaction is over')
   }
 
@@ -211,7 +217,7 @@ class Attempt {
     }
     if (this.#link.open) return open()
     return this.#link.borrow().then(() => {
-      this.#inside()
+      this.#going()
       return open()
     })
   }
@@ -220,7 +226,7 @@ class Attempt {
     this.#inside()
     if (!this.#link.open) {
       await this.#link.borrow()
-      this.#inside()
+      this.#going()
     }
     const result = (this.#opened ? this.#link.send([read]) : this.#open([read]))[0] as Promise<Result>
     await this.#opened // first: a replay outranks a statement that fails because it ran before
@@ -230,10 +236,14 @@ class Attempt {
   async #last<R>(read: Statement, mayShare: boolean): Promise<R[]> {
     this.#inside()
     if (!this.#readOnly) throw new TypeError('a mutation commits behind its writes')
-    this.#over = true
+    this.#lastAsked = true
     const both = [read, statement('commit')]
-    const shared = mayShare && !this.#link.opening ? this.#share(both) : undefined
-    if (!shared) await this.#link.borrow()
+    const shared = mayShare && !this.#link.opening && !this.#call.validateOnly ? this.#share(both) : undefined
+    if (!shared) {
+      await this.#link.borrow()
+      this.#going()
+    }
+    this.#over = true
     const [result, commit] = shared ? await shared : this.#opened ? this.#link.send(both) : this.#open(both)
     this.#lastCommit = commit as Promise<Result>
     this.#sentCommit = true
