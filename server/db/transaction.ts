@@ -7,17 +7,13 @@ import { type Binding, closingStatements, type Work } from './closing.js'
 import type { Database } from './database.js'
 import { CommitUnknown, Replay, RunAnew } from './failures.js'
 import { Link } from './link.js'
+import { openingStatements } from './opening.js'
 import { absorb } from './rejections.js'
 import { expecting, mustFind, type Statement, statement } from './statement.js'
 import type { PlatformTables, TenantTables } from './tables.js'
 import type { NewEvent, Query, TenantTx } from './tx.js'
 
 const app = 'platform_app'
-const begin = statement('begin isolation level read committed')
-const beginReading = statement('begin isolation level read committed read only')
-const sessionState = `select now, key_valid, scopes, tenant_state, purge_time, platform_revision, access_revision, session_epoch
-  from platform.access($1, $2, $3)`
-const claiming = 'select hash, done, answer from platform.claim($1, $2, $3, $4, $5)'
 
 /**
  * One attempt: a connection, one or two flights, COMMIT or nothing. A flight is sent in order without waiting; after a failure PostgreSQL refuses
@@ -266,16 +262,8 @@ class Attempt {
     return results.slice(count)
   }
 
-  /** The first flight: BEGIN, claim, access, and whatever rides with it. */
   #opening(): Statement[] {
-    const { call, tenantId } = { call: this.#call, tenantId: this.#binding.tenantId }
-    const { claim, principal } = call
-    const shift = `${this.#db.clockShiftMs()} milliseconds`
-    return [
-      this.#readOnly ? beginReading : begin,
-      ...(claim ? [statement(claiming, [principal.id, call.method, claim.requestId, Buffer.from(claim.hash), tenantId], app)] : []),
-      statement(sessionState, [principal.keyId, call.tenantId, shift], app),
-    ]
+    return openingStatements(this.#call, this.#binding.tenantId, `${this.#db.clockShiftMs()} milliseconds`)
   }
 
   async #judged(opening: Promise<Result>[]): Promise<AccessRow> {

@@ -47,6 +47,44 @@ it('look-ups at the same time share a connection, and each has its own answer', 
   expect(bench.db.pool.idleCount).toBe(bench.db.pool.totalCount)
 })
 
+const tenantOf = (from: Bench, options: { signal?: AbortSignal } = {}) =>
+  inTenant(from.db, from.call({ tenantId, readOnly: true, ...options }), (tx) =>
+    tx.lookUp(tx.platform.selectFrom('tenants').select('id').where('id', '=', tenantId)),
+  )
+
+it('more look-ups than there is room for, and those behind a pooler, run under their role on connections of their own', async () => {
+  const rows = await Promise.all(Array.from({ length: 80 }, () => tenantOf(bench)))
+  expect(rows).toEqual(Array(80).fill([{ id: tenantId }]))
+  const pooled = await openBench(database, { max: 4, named: false })
+  try {
+    expect(await tenantOf(pooled)).toEqual([{ id: tenantId }])
+  } finally {
+    await pooled.close()
+  }
+})
+
+it('a call that ends while its connection comes gives it back untouched', async () => {
+  const single = await openBench(database, { max: 1 })
+  try {
+    const gone = new AbortController()
+    const first = inTenant(single.db, single.call({ tenantId, signal: gone.signal }), async (tx) => await tx.now)
+    first.catch(() => {})
+    single.db.pool.once('acquire', () => queueMicrotask(() => gone.abort(new Fault('DEADLINE', 'over'))))
+    const xid = async (tx: TenantTx) =>
+      (await sql<{ xid: string }>`select pg_current_xact_id()::text as xid`.execute(tx.platform)).rows[0]?.xid
+    const second = inTenant(single.db, single.call({ tenantId }), async (tx) => {
+      const before = await xid(tx)
+      await sql`select pg_sleep(0.2)`.execute(tx.platform)
+      return [before, await xid(tx)]
+    })
+    const [before, after] = await second
+    expect(after).toBe(before)
+    await expect(first).rejects.toMatchObject({ reason: 'DEADLINE' })
+  } finally {
+    await single.close()
+  }
+})
+
 it('a connection goes back to the pool after a thousand look-ups, however many wait for it', async () => {
   let acquired = 0
   const count = () => void acquired++
