@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -67,7 +68,11 @@ it('a call that ends while its connection comes gives it back untouched', async 
   const single = await openBench(database, { max: 1 })
   try {
     const gone = new AbortController()
-    const first = inTenant(single.db, single.call({ tenantId, signal: gone.signal }), async (tx) => await tx.now)
+    const first = inTenant(single.db, single.call({ tenantId, signal: gone.signal }), async (tx) => {
+      // until the next borrower is in the midst of its transaction
+      await sleep(60)
+      return await tx.now
+    })
     first.catch(() => {})
     single.db.pool.once('acquire', () => queueMicrotask(() => gone.abort(new Fault('DEADLINE', 'over'))))
     const xid = async (tx: TenantTx) =>
