@@ -93,8 +93,10 @@ export class Batch {
     for (const slot of this.#slots) {
       const { statement, known } = slot
       const name = known?.name ?? ''
-      // It is no error to close what is not there.
-      if (known?.state === 'unsure') connection.close({ type: 'S', name })
+      if (known?.state === 'unsure') {
+        connection.close({ type: 'S', name }) // no error where there is none
+        known.columns = undefined
+      }
       if (known?.state !== 'sent') connection.parse({ name, text: statement.text })
       connection.bind({ statement: name, values: statement.values })
       if (known?.columns) slot.columns = known.columns

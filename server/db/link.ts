@@ -65,9 +65,9 @@ export class Link {
   /** The whole transaction on a connection that others share; undefined: there is none with room. */
   share(statements: readonly Statement[]): Promise<Promise<Result>[]> | undefined {
     const { list, places } = this.#inRoles(statements)
-    const trip = this.#db.lanes?.send(list)
-    if (!trip) this.#role = undefined // nothing was sent
-    return trip?.then((trip) => {
+    const sent = this.#db.lanes?.send(list)
+    if (!sent) this.#role = undefined // nothing was sent
+    return sent?.then((trip) => {
       this.#trip = trip
       if (this.#ended) trip.abort()
       return this.#noted(list, trip.results, places)

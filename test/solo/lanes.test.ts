@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { flight } from '../../server/db/flight.js'
 import { inTenant } from '../../server/db/in-tenant.js'
 import { openPool } from '../../server/db/pool.js'
+import { statement } from '../../server/db/statement.js'
 import type { TenantTx } from '../../server/db/tx.js'
 import { Fault } from '../../server/rpc/fault.js'
 import { createDatabase, type TestDatabase } from '../support/databases.js'
@@ -87,6 +88,43 @@ it('a call that ends while its connection comes gives it back untouched', async 
     await expect(first).rejects.toMatchObject({ reason: 'DEADLINE' })
   } finally {
     await single.close()
+  }
+})
+
+it('what was asked for beside the look-up is answered too, a mere check has its answer, and an empty text shifts no other', async () => {
+  const read = <A>(fn: (tx: TenantTx) => Promise<A>, options: { validateOnly?: boolean } = {}) =>
+    inTenant(bench.db, bench.call({ tenantId, readOnly: true, ...options }), fn)
+  const one = (tx: TenantTx) => tx.platform.selectNoFrom(sql<number>`1`.as('value'))
+  expect(await read((tx) => Promise.all([tx.now, tx.lookUp(one(tx))]))).toEqual([expect.any(Date), [{ value: 1 }]])
+  expect(await read((tx) => tx.lookUp(one(tx)), { validateOnly: true })).toEqual([{ value: 1 }])
+  expect(await read((tx) => tx.last(sql`-- nothing`.compile(tx.platform)))).toEqual([])
+})
+
+it('what waits its turn is not stuck: look-ups of 15 ms run once each', async () => {
+  let runs = 0
+  const all = Array.from({ length: 30 }, () => look(sql`(select 1 from pg_sleep(0.015))`, { before: () => void runs++ }))
+  expect((await Promise.all(all)).map(({ value }) => value)).toEqual(Array(30).fill(1))
+  expect(runs).toBe(30)
+})
+
+it('pg’s own read timer ends with the answer, and a name that outlived a change of its table is prepared anew', async () => {
+  const url = new URL(database.urls.app)
+  url.searchParams.set('query_timeout', '300')
+  const timed = await openBench(database, { max: 1, url: url.href })
+  const go = () => flight(timed.db.pool, 'platform_app', [statement('select * from platform.renamed')], { readOnly: true, named: true })
+  try {
+    await superuser.query('create table platform.renamed (a integer default 1); grant select on platform.renamed to platform_app')
+    await superuser.query('insert into platform.renamed default values')
+    let removed = 0
+    timed.db.pool.on('remove', () => void removed++)
+    expect((await go())[0]?.rows).toEqual([{ a: 1 }])
+    await sleep(600)
+    expect(removed).toBe(0)
+    await superuser.query('alter table platform.renamed add column b integer default 2')
+    expect((await go())[0]?.rows).toEqual([{ a: 1, b: 2 }])
+  } finally {
+    await timed.close()
+    await superuser.query('drop table platform.renamed')
   }
 })
 
