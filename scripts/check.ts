@@ -2,6 +2,9 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { configurationPage } from '../server/config.js'
+import { services } from '../server/contract/descriptors.js'
+import { lintContract } from './contract-lint.js'
+import { kongView } from './kong-view.js'
 import { forbiddenLicences } from './licences.js'
 
 /** What is wrong; '' where nothing is. */
@@ -19,6 +22,15 @@ const projects = ['tsconfig.json', ...readdirSync('clients').map((name) => `clie
   existsSync(path),
 )
 
+const viewFolder = 'deploy/kong/proto'
+function staleView(): string {
+  const view = kongView(services())
+  const there = existsSync(viewFolder) ? readdirSync(viewFolder) : []
+  const stale = [...view].filter(([name, text]) => !there.includes(name) || readFileSync(`${viewFolder}/${name}`, 'utf8') !== text)
+  const names = [...stale.map(([name]) => name), ...there.filter((name) => !view.has(name))]
+  return names.length === 0 ? '' : `${names.join(', ')}: not what the contract says; \`npm run gen\` writes them`
+}
+
 const checks: Record<string, Check> = {
   'format and lint': run('biome', 'check', '--error-on-warnings'),
   ...Object.fromEntries(projects.map((project) => [`types (${project})`, run('tsc', '-p', project, '--noEmit')])),
@@ -30,6 +42,8 @@ const checks: Record<string, Check> = {
         console.log(`there is no release yet (${released}): nothing to break`)
         return ''
       },
+  "contract: fits Kong's grpc-gateway": () => lintContract(services()).join('\n'),
+  'deploy/kong/proto': staleView,
   'docs/configuration.md': () =>
     existsSync('docs/configuration.md') && readFileSync('docs/configuration.md', 'utf8') === configurationPage()
       ? ''

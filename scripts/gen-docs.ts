@@ -1,5 +1,11 @@
 // Writes the pages that a program makes; `npm run check` refuses a difference.
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { configurationPage } from '../server/config.js'
+import { services } from '../server/contract/descriptors.js'
+import { kongView } from './kong-view.js'
 
 writeFileSync('docs/configuration.md', configurationPage())
+
+rmSync('deploy/kong/proto', { recursive: true, force: true })
+mkdirSync('deploy/kong/proto', { recursive: true })
+for (const [name, text] of kongView(services())) writeFileSync(`deploy/kong/proto/${name}`, text)

@@ -1,22 +1,13 @@
 import { readFileSync } from 'node:fs'
-import {
-  clearExtension,
-  create,
-  createFileRegistry,
-  type DescField,
-  type DescMessage,
-  type DescMethod,
-  fromBinary,
-  setExtension,
-} from '@bufbuild/protobuf'
-import { FieldDescriptorProto_Type, type FileDescriptorSet, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import { clearExtension, createFileRegistry, type DescField, type DescMessage, fromBinary } from '@bufbuild/protobuf'
+import { type FileDescriptorSet, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { field as fieldRules, type StringRules } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
 import { describe, expect, it } from 'vitest'
+import { commentAt } from '../../scripts/contract-lint.js'
 import { pathOf, registry, services } from '../../server/contract/descriptors.js'
 import { eventTypes } from '../../server/contract/event-catalogue.js'
 import { rulesOf } from '../../server/contract/json-schema.js'
 import { mutates, policyOf } from '../../server/contract/policies.js'
-import { bindingsOf, http, meet, misfits } from '../support/bindings.js'
 
 const methods = services().flatMap((service) => service.methods)
 
@@ -123,16 +114,10 @@ it('every time is named so, and nothing else is', () => {
   }
 })
 
-function commentOf(method: DescMethod): string {
-  const { file, methods: siblings } = method.parent
-  const at = [6, file.services.indexOf(method.parent), 2, siblings.indexOf(method)]
-  const place = file.proto.sourceCodeInfo?.location.find(({ path }) => path.length === 4 && path.every((step, i) => step === at[i]))
-  return place?.leadingComments ?? ''
-}
 const line = (comment: string, name: string) => new RegExp(`^ ${name}: (.+)\\.$`, 'm').exec(comment)?.[1]
 
 describe.each(methods.map((it) => [pathOf(it), it] as const))('the comment of %s', (_, method) => {
-  const comment = commentOf(method)
+  const comment = commentAt(method)
   const policy = policyOf(method)
   const has = (name: string) => method.input.fields.some((field) => field.name === name)
 
@@ -169,93 +154,5 @@ describe.each(methods.map((it) => [pathOf(it), it] as const))('the comment of %s
   it('a mutation has a request_id, a request no field `id`', () => {
     expect(has('request_id')).toBe(mutates(policy))
     expect(has('id')).toBe(false)
-  })
-})
-
-describe('REST', () => {
-  it('no binding takes the path of another, in whatever order Kong reads them', () => {
-    const bindings = methods.flatMap(bindingsOf)
-    expect(bindings.length).toBeGreaterThan(methods.length / 2)
-    const pairs = bindings.flatMap((one, i) => bindings.slice(i + 1).map((other) => [one, other] as const))
-    expect(pairs.filter(([one, other]) => meet(one, other))).toEqual([])
-  })
-
-  it.each([
-    ['/v1/tenants/{tenant_id}', '/v1/tenants/{tenant_id}:settings', true],
-    ['/v1/tenants/{tenant_id}', '/v1/tenants/mine', true],
-    ['/v1/tenants/{tenant_id}', '/v1/tenants/{id}', true],
-    ['/v1/tenants/{tenant_id}/users', '/v1/{collection}/all/users', true],
-    ['/.well-known/jwks.json', '/.well-known/jwks-json', true],
-    ['/v1/tenants/{tenant_id}', '/v1/tenants:resolve', false],
-    ['/v1/tenants/{tenant_id}:suspend', '/v1/tenants/{tenant_id}:resume', false],
-    ['/v1/tenants/{tenant_id}', '/v1/tenants/{tenant_id}/users', false],
-  ])('%s and %s meet: %s', (one, other, expected) => {
-    expect(meet({ verb: 'get', path: one }, { verb: 'get', path: other })).toBe(expected)
-    expect(meet({ verb: 'get', path: other }, { verb: 'get', path: one })).toBe(expected)
-    expect(meet({ verb: 'get', path: one }, { verb: 'post', path: other })).toBe(false)
-  })
-
-  it("every binding fits Kong's grpc-gateway", () => {
-    expect(methods.flatMap((it) => misfits(it).map((what) => `${it.name}: ${what}`))).toEqual([])
-  })
-
-  /** What is wrong with an RPC of the tenant service whose binding is this one, after a change to the contract. */
-  function withRule(name: string, rule: Record<string, unknown>, change: (set: FileDescriptorSet) => void = () => {}): string[] {
-    const set = copyOfContract()
-    const method = set.file.flatMap((file) => file.service.flatMap((it) => it.method)).find((it) => it.name === name)!
-    setExtension(method.options!, http, create(http.message!, rule))
-    change(set)
-    return misfits(
-      createFileRegistry(set)
-        .getService('customer.tenant.v1.TenantService')!
-        .methods.find((it) => it.name === name)!,
-    )
-  }
-  const got = (path: string) => ({ pattern: { case: 'get', value: path } })
-  const typed =
-    (message: string, name: string, type: FieldDescriptorProto_Type, typeName = '') =>
-    (set: FileDescriptorSet) => {
-      Object.assign(messageOf(set, message).field.find((it) => it.name === name)!, { type, typeName })
-    }
-
-  it.each([
-    ['a nested variable', 'GetTenant', got('/v1/tenants/{tenant.id}'), ['path /v1/tenants/{tenant.id}', '{tenant.id} in the path']],
-    [
-      'a pattern in a variable',
-      'GetTenant',
-      got('/v1/tenants/{tenant_id=*}'),
-      ['path /v1/tenants/{tenant_id=*}', '{tenant_id=*} in the path'],
-    ],
-    ['a slash at the end', 'GetTenant', got('/v1/tenants/'), ['path /v1/tenants/']],
-    ['a path outside /v1', 'GetTenant', got('/tenants'), ['path /tenants']],
-    ['a verb after a variable with GET', 'GetTenant', got('/v1/tenants/{tenant_id}:get'), ['GET with a verb behind a variable']],
-    ['free text in a path', 'ResumeTenant', { pattern: { case: 'post', value: '/v1/{reason}' }, body: '*' }, ['{reason} in the path']],
-    ['a method of its own', 'GetTenant', { pattern: { case: 'custom', value: { kind: 'HEAD', path: '/v1/a' } } }, ['method custom']],
-    ['a body with GET', 'GetTenant', { ...got('/v1/tenants'), body: '*' }, ['body "*" of get']],
-    ['a field as the body', 'ResumeTenant', { pattern: { case: 'post', value: '/v1/tenants' }, body: 'reason' }, ['body "reason" of post']],
-    ['a field as the answer', 'GetTenant', { ...got('/v1/tenants'), responseBody: 'slug' }, ['response_body']],
-    [
-      'a person, a map and a message in a query',
-      'CreateTenant',
-      got('/v1/tenants'),
-      ['owner_email in the query', 'labels in the query', 'contacts in the query'],
-    ],
-    ['a wrong one behind a right one', 'GetTenant', { ...got('/v1/tenants'), additionalBindings: [got('/v1/')] }, ['path /v1/']],
-  ])('%s is named', (_, name, rule, expected) => expect(withRule(name, rule)).toEqual(expected))
-
-  const right = got('/v1/tenants/{tenant_id}')
-  it.each([
-    ['a 64-bit number', typed('Tenant', 'schema_version', FieldDescriptorProto_Type.INT64), 'Tenant.schema_version'],
-    ['bytes', typed('Contacts', 'billing_email', FieldDescriptorProto_Type.BYTES), 'Contacts.billing_email'],
-    ['a duration', typed('Tenant', 'create_time', FieldDescriptorProto_Type.MESSAGE, '.google.protobuf.Duration'), 'Tenant.create_time'],
-  ])('%s in an answer is named', (_, change, field) =>
-    expect(withRule('GetTenant', right, change)).toEqual([`the type of customer.tenant.v1.${field}`]),
-  )
-
-  it('a stream is named', () => {
-    const streams = (set: FileDescriptorSet) => {
-      set.file.flatMap((file) => file.service.flatMap((it) => it.method)).find((it) => it.name === 'GetTenant')!.serverStreaming = true
-    }
-    expect(withRule('GetTenant', right, streams)).toEqual(['a stream'])
   })
 })
