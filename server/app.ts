@@ -1,7 +1,8 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { openCache } from './cache/open-cache.js'
 import type { Config } from './config.js'
+import { services as contract } from './contract/descriptors.js'
 import { openDatabase } from './db/database.js'
 import { expireIdempotencyKeys } from './db/expire-idempotency-keys.job.js'
 import { flight } from './db/flight.js'
@@ -12,6 +13,8 @@ import { settingsToMend } from './db/server-settings.js'
 import { statement } from './db/statement.js'
 import { checkVersions } from './db/versions.js'
 import { type HttpPort, openHttp, type Readiness } from './edge/http.js'
+import { createRest } from './edge/rest.js'
+import { openUpstream } from './edge/upstream.js'
 import { createRunner } from './jobs/runner.js'
 import { type PemFiles, readPems } from './keys/pem-files.js'
 import { openRing, type RingKey } from './keys/ring.js'
@@ -54,6 +57,8 @@ export interface Started {
   readonly hosts: readonly string[]
   readonly grpcPort: number
   readonly httpPort: number
+  /** The HTTP port serves REST: in development, where callers need no certificate. */
+  readonly rest: boolean
   readonly redis: 'redis' | 'memory'
   /** A slug that the first call of the banner can take. */
   readonly freeSlug: string
@@ -155,12 +160,16 @@ export function createApp(
       ),
     ]
     const grpcTls = settings.grpcTls && serverTls(settings.grpcTls)
+    // Our own REST is a gateway like Kong, which nobody else can be taken for.
+    const edgeSecret = randomBytes(32).toString('base64url')
+    const { secrets, clientSan } = settings.gateways
     const rpc = createRpcServer({
       services,
       calls,
       reflection: settings.reflection,
       log: log.call,
       tls: grpcTls,
+      gateways: { secrets: [...secrets, edgeSecret], clientSan },
       limits,
     })
     let http: HttpPort | undefined
@@ -170,7 +179,8 @@ export function createApp(
     })
     const bound = await rpc.bind(settings.hosts, settings.grpcPort)
     for (const host of bound.missing) log.info({ host }, 'this machine does not have this address: nothing listens there')
-    http = await openHttp({ hosts: bound.hosts, port: settings.httpPort, ready })
+    const rest = settings.production || settings.grpcTls?.ca !== undefined ? undefined : openRest(bound.hosts[0]!, bound.port)
+    http = await openHttp({ hosts: bound.hosts, port: settings.httpPort, ready, rest })
     const { port: httpPort } = http
     stops.unshift(() => http?.stop())
     runner.start()
@@ -178,9 +188,18 @@ export function createApp(
       hosts: bound.hosts,
       grpcPort: bound.port,
       httpPort,
+      rest: rest !== undefined,
       redis: cache.kind,
       freeSlug: await freeSlugLike(db.pool, 'acme'),
       firstKeyHolds,
+    }
+
+    /** Kong's work, where there is no Kong. One that demands certificates of its callers would have to be given one. */
+    function openRest(bound: string, port: number) {
+      const host = bound === '0.0.0.0' ? '127.0.0.1' : bound.includes(':') ? `[${bound === '::' ? '::1' : bound}]` : bound
+      const upstream = openUpstream({ origin: `${grpcTls ? 'https' : 'http'}://${host}:${port}`, readTimeoutMs: 35_000 })
+      stops.unshift(() => upstream.stop())
+      return createRest({ services: contract(), upstream, gatewaySecret: edgeSecret })
     }
 
     async function openRelay() {

@@ -28,7 +28,7 @@ const rows = {
   LOG_LEVEL: row(oneOf('info', 'warn', 'error'), 'info', 'The least that is logged.'),
   HOST: row(forms.address, { development: '127.0.0.1,::1', production: '::' }, 'Where both ports listen.', { begins: 'Ports' }),
   GRPC_PORT: row(whole('a port', 0, 65_535), '50051', 'gRPC. 0 takes a free one.'),
-  HTTP_PORT: row(whole('a port', 0, 65_535), '8080', '`/healthz` and `/readyz`. 0 takes a free one.'),
+  HTTP_PORT: row(whole('a port', 0, 65_535), '8080', '`/healthz` and `/readyz`; in development REST too. 0 takes a free one.'),
   GRPC_TLS: open(
     oneOf('disable', 'require'),
     'TLS on the gRPC port. Unset: `require` in production, else where a certificate is named. `disable` in production is for a mesh that does it.',
@@ -36,6 +36,15 @@ const rows = {
   GRPC_TLS_CERT: open(forms.pem, "The server's certificate, with its chain."),
   GRPC_TLS_KEY: open(forms.pem, 'The key of that.'),
   GRPC_TLS_CLIENT_CA: open(forms.pem, 'Who signs the certificates of callers. Set: a caller without one is refused.'),
+  GATEWAY_SECRET: open(
+    forms.matching('32–200 characters without spaces', /^[\x21-\x7e]{32,200}$/),
+    'What Kong sends in `x-gateway-secret`. A call that has it comes from the last address of its `x-forwarded-for`, and gets error details as JSON.',
+    { secret: true },
+  ),
+  GATEWAY_CLIENT_SAN: open(
+    forms.matching('a DNS or URI name', /^[\x21-\x7e]{1,255}$/),
+    "The same, shown by a name in the client certificate of Kong's; GRPC_TLS_CLIENT_CA is needed too.",
+  ),
   REFLECTION: row(forms.onOff, { development: 'on', production: 'off' }, 'grpc.reflection.v1.'),
   DRAIN_PAUSE_MS: row(
     whole('milliseconds', 0, 15_000),
@@ -161,6 +170,9 @@ function* mistakesBetween(v: Partial<Values>, has: (name: Name) => boolean, prod
   if (command === 'serve' && tls && !has('GRPC_TLS_CERT') && !has('GRPC_TLS_KEY'))
     yield 'GRPC_TLS_CERT and GRPC_TLS_KEY are not set, and GRPC_TLS demands them'
 
+  if (has('GATEWAY_CLIENT_SAN') && !has('GRPC_TLS_CLIENT_CA'))
+    yield 'GATEWAY_CLIENT_SAN needs GRPC_TLS_CLIENT_CA: without it nobody shows a certificate'
+
   const scheme = urlOf(v.REDIS_URL)?.protocol
   const verified =
     v.REDIS_TLS === 'verify-full' || (v.REDIS_TLS === undefined && production) || has('REDIS_TLS_CA') || has('REDIS_TLS_CERT')
@@ -210,6 +222,7 @@ function shape(v: Values) {
       v.GRPC_TLS_CERT === undefined
         ? undefined
         : ({ cert: v.GRPC_TLS_CERT, key: v.GRPC_TLS_KEY, ca: v.GRPC_TLS_CLIENT_CA } satisfies PemFiles),
+    gateways: { secrets: v.GATEWAY_SECRET === undefined ? [] : [v.GATEWAY_SECRET], clientSan: v.GATEWAY_CLIENT_SAN },
     reflection: v.REFLECTION,
     drainPauseMs: v.DRAIN_PAUSE_MS,
     database: {

@@ -58,7 +58,7 @@ export function serve(
       bootstrapApiKey: config.bootstrapApiKey ?? (await keptSecret(dataDir, 'bootstrap-key', makePlatformKey)),
     }
     app = createApp(settings, { log, version: packageVersion() })
-    const { hosts, grpcPort, httpPort, freeSlug, firstKeyHolds } = await app.start()
+    const { hosts, grpcPort, httpPort, rest, freeSlug, firstKeyHolds } = await app.start()
     const startedInMs = performance.now() - startedAt
     if (production) return log.info({ hosts, grpc_port: grpcPort, http_port: httpPort, started_in_ms: Math.round(startedInMs) }, 'ready')
     print(
@@ -73,6 +73,7 @@ export function serve(
         grpcPort,
         grpcTls: config.grpcTls !== undefined,
         httpPort,
+        rest,
         bootstrapKey: firstKeyHolds ? settings.bootstrapApiKey : undefined,
         freeSlug,
         reflection: config.reflection,

@@ -10,6 +10,8 @@ export interface BannerFacts {
   readonly grpcPort: number
   readonly grpcTls: boolean
   readonly httpPort: number
+  /** The HTTP port serves REST. */
+  readonly rest: boolean
   /** The first platform key, where it is known. In production it is never printed. */
   readonly bootstrapKey?: string | undefined
   /** A slug that is not taken yet, so that the first call works at every start. */
@@ -31,10 +33,12 @@ export function banner(facts: BannerFacts): string {
     `  Kafka       ${facts.kafka}`,
     `  gRPC        ${everyHost(grpcPort)}${grpcTls ? ', TLS' : ''}`,
     `  HTTP        ${http}/healthz ${http}/readyz`,
+    `  REST        ${facts.rest ? `${http}/v1` : 'none: GRPC_TLS_CLIENT_CA demands a certificate of whoever calls'}`,
   ]
   if (!production && bootstrapKey !== undefined) {
     lines.push('', 'The first platform key, for development:', `  export CUSTOMER_API_KEY=${bootstrapKey}`)
     if (facts.reflection) lines.push('', 'A first call:', ...firstCall(facts).map((line) => `  ${line}`))
+    if (facts.rest) lines.push('', 'And by REST:', `  curl -H "authorization: Bearer $CUSTOMER_API_KEY" ${http}/v1/tenants`)
   }
   lines.push('', `ready in ${(facts.startedInMs / 1000).toFixed(1)} s`)
   return `${lines.join('\n')}\n`

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { type EdgeReason, errorBody, refused, sendError, sendJson } from './answer.js'
+import { isRest, type Rest } from './rest.js'
 
 export interface Readiness {
   readonly ok: boolean
@@ -13,6 +15,8 @@ export interface HttpOptions {
   readonly port: number
   /** Whether calls can be served. An error, or no answer within 2 s, is a no. */
   readonly ready: () => Promise<Readiness>
+  /** Answers below `/v1/` and `/.well-known/`; without it nothing is there. */
+  readonly rest?: Rest | undefined
   /** One line for people, about a host that this machine hasn't got. */
   readonly warn?: (line: string) => void
 }
@@ -30,29 +34,42 @@ export interface HttpPort {
 const readyWithinMs = 2_000
 const stopWithinMs = 2_000
 const limits = {
-  maxHeaderSize: 8_192,
+  // of one line 8 kB: rest.ts tells which was too long
+  maxHeaderSize: 32_768,
   headersTimeout: 5_000,
-  requestTimeout: 10_000,
+  requestTimeout: 30_000,
   keepAliveTimeout: 5_000,
   connectionsCheckingInterval: 1_000,
+  // Node would refuse one without it in words of its own
+  requireHostHeader: false,
 }
 const connectionsMax = 256
 const requestsPerConnectionMax = 1_000
+/** A call may take 30 s. */
+const silentMs = 40_000
+const headersMax = 200
 
 /**
  * The HTTP port: `/healthz` (this process lives, whatever it depends on), `/readyz` (it can serve), and a JSON error for everything else.
  * @throws Error that names HTTP_PORT, where it is taken
  */
-export async function openHttp({ hosts, port, ready, warn = () => {} }: HttpOptions): Promise<HttpPort> {
+export async function openHttp({ hosts, port, ready, rest, warn = () => {} }: HttpOptions): Promise<HttpPort> {
   let draining = false
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
-    // nothing here has a body: what comes with one is not read, and its connection ends with the answer
+    const path = (request.url ?? '').split('?', 1)[0] ?? ''
+    if (draining) response.setHeader('connection', 'close')
+    if (request.headers.host === undefined && request.httpVersion === '1.1') {
+      response.setHeader('connection', 'close')
+      return sendError(response, refused(400, 3, 'FIELD_INVALID', 'a request names its host'))
+    }
+    if (rest && isRest(path)) return rest(request, response)
+    // nothing else has a body: what comes with one is not read, and its connection ends with the answer
     if (request.headers['content-length'] || request.headers['transfer-encoding']) response.setHeader('connection', 'close')
-    const path = (request.url ?? '').split('?', 1)[0]
-    if (path !== '/healthz' && path !== '/readyz') return sendError(response, 404, 'NOT_FOUND', 'there is nothing at this path')
+    if (path !== '/healthz' && path !== '/readyz')
+      return sendError(response, refused(404, 5, 'ROUTE_NOT_FOUND', 'there is nothing at this path'))
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD')
-      return sendError(response, 405, 'UNIMPLEMENTED', 'GET and HEAD alone')
+      return sendError(response, refused(405, 12, 'ROUTE_NOT_FOUND', 'GET and HEAD alone'))
     }
     if (path === '/healthz') return sendJson(response, 200, { ok: true })
     const readiness = draining ? { ok: false, checks: { drain: 'this process is about to stop' } } : await judge(ready)
@@ -63,8 +80,8 @@ export async function openHttp({ hosts, port, ready, warn = () => {} }: HttpOpti
     const server = createServer(limits, (request, response) => void handle(request, response).catch(() => response.destroy()))
     server.maxConnections = connectionsMax
     server.maxRequestsPerSocket = requestsPerConnectionMax
-    server.maxHeadersCount = 64
-    server.timeout = limits.requestTimeout
+    server.maxHeadersCount = headersMax
+    server.timeout = silentMs
     server.on('clientError', answerClientError)
     return server
   })
@@ -155,28 +172,15 @@ function answerClientError(err: NodeJS.ErrnoException, socket: Socket): void {
     socket.destroy()
     return
   }
-  const [status, phrase] = ({
-    HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-    ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
-    HPE_INVALID_METHOD: [501, 'Not Implemented'],
-  }[err.code ?? ''] ?? [400, 'Bad Request']) as [number, string]
-  socket.end(`HTTP/1.1 ${status} ${phrase}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+  const [status, phrase, code, reason] = parserErrors[err.code ?? ''] ?? parserErrors['']!
+  const body = JSON.stringify(errorBody(refused(status, code, reason, phrase.toLowerCase())))
+  const head = `HTTP/1.1 ${status} ${phrase}\r\nconnection: close\r\ncontent-type: application/json\r\n`
+  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
 }
 
-/** The shape that every error of the edge has; codes are gRPC's. */
-function sendError(response: ServerResponse, http: number, status: keyof typeof grpcCode, message: string): void {
-  sendJson(response, http, { code: grpcCode[status], status, message, details: [] })
-}
-
-const grpcCode = { NOT_FOUND: 5, UNIMPLEMENTED: 12 } as const
-
-function sendJson(response: ServerResponse, status: number, body: object): void {
-  const text = JSON.stringify(body)
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(text),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  })
-  response.end(response.req.method === 'HEAD' ? undefined : text)
+/** What Node's parser refuses, before there is a request: HTTP's status and phrase, gRPC's code, the reason. */
+const parserErrors: Readonly<Record<string, readonly [number, string, number, EdgeReason]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 3, 'REQUEST_TOO_LARGE'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 4, 'DEADLINE'],
+  '': [400, 'Bad Request', 3, 'FIELD_INVALID'],
 }

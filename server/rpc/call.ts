@@ -28,8 +28,10 @@ export interface Call extends DbCall {
   readonly policy: MethodPolicy
   readonly principal: Principal
   readonly metadata: Metadata
-  /** The peer's address without its port. */
+  /** The caller's address without its port: the peer's, or whom a gateway of ours names. */
   readonly address: string
+  /** It came through a gateway of ours, which gives error details to its callers as JSON. */
+  readonly viaGateway: boolean
   /** The rules that the message breaks, found while it was decoded. */
   readonly violations: readonly Violation[]
   /** The total of them, before the cut at 20. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Server as NetServer } from 'node:net'
 import { logVerbosity, Server, type ServerCredentials, type ServerOptions, setLogVerbosity, status } from '@grpc/grpc-js'
-import { addressOf } from './address.js'
+import { callerAddress, type GatewayProof, gatewayDoor } from './gateway.js'
 import type { CallFields } from './log.layer.js'
 
 /** Where grpc-js begins with a call; it takes two arguments of the event, Node gives four. */
@@ -21,14 +21,20 @@ export interface StrictLimits {
 }
 
 /**
- * A grpc-js server, mended in five places that it has no option for: connections and the size of metadata are limited; a call whose message does not
+ * A grpc-js server, mended in six places that it has no option for: a gateway of ours is told from others; connections and the size of metadata are limited; a call whose message does not
  * come is ended; of two `authorization` headers, of which Node keeps the first without a word, both are seen; and what grpc-js refuses by itself,
  * before any layer, has a line in the log, a request id, and never the code INTERNAL.
  */
-export function strictServer(options: ServerOptions, limits: StrictLimits, log: (fields: CallFields) => void): Server {
+export function strictServer(
+  options: ServerOptions,
+  limits: StrictLimits,
+  gateways: GatewayProof,
+  log: (fields: CallFields) => void,
+): Server {
   // It would print headers that it cannot read, the credential among them.
   setLogVerbosity(logVerbosity.NONE)
   const server = new Server(options)
+  const settleGateway = gatewayDoor(gateways)
   const http2Options = server['commonServerOptions']
   http2Options.settings = { ...http2Options.settings, maxHeaderListSize: limits.metadataBytes }
   const onStream = server['_streamHandler'] as OnStream
@@ -41,8 +47,9 @@ export function strictServer(options: ServerOptions, limits: StrictLimits, log: 
       if (raw[i] === 'authorization') credentials++
     }
     if (credentials > 1) Object.assign(headers, { authorization: raw.filter((_, i) => i % 2 === 1 && raw[i - 1] === 'authorization') })
+    settleGateway(headers, stream)
     const path = String(headers[':path'])
-    watchRefusals(stream, path, log)
+    watchRefusals(stream, headers, log)
     // Until a client has taken our settings in, Node lets it send more.
     if (size > limits.metadataBytes) return refuse(stream, status.RESOURCE_EXHAUSTED, `more than ${limits.metadataBytes} bytes of metadata`)
     // A caller of reflection goes on asking on the stream that it has.
@@ -83,23 +90,24 @@ function awaitMessage(stream: ServerHttp2Stream, arrivalMs: number): void {
   stream.once('end', came).once('close', came)
 }
 
-function watchRefusals(stream: ServerHttp2Stream, path: string, log: (fields: CallFields) => void) {
+function watchRefusals(stream: ServerHttp2Stream, received: IncomingHttpHeaders, log: (fields: CallFields) => void) {
   const respond = stream.respond
   const start = performance.now()
   stream.respond = (headers = {}, options) => {
     // Answers of ours carry details; a deadline that grpc-js saw first is told by the call's own line.
     const timedOut = headers['grpc-status'] === status.DEADLINE_EXCEEDED && !late.has(stream)
-    const ours = !options?.endStream || 'grpc-status-details-bin' in headers || timedOut
+    const detailed = 'grpc-status-details-bin' in headers || 'x-error-details-bin' in headers
+    const ours = !options?.endStream || detailed || timedOut
     if (ours) return respond.call(stream, headers, options)
     // What grpc-js calls INTERNAL is a timeout that is none, or compressed bytes that are none.
     const code = headers['grpc-status'] === status.INTERNAL ? status.INVALID_ARGUMENT : Number(headers['grpc-status'] ?? status.UNKNOWN)
     const requestId = randomUUID()
     log({
-      method: path.slice(0, 200),
+      method: String(received[':path']).slice(0, 200),
       code: status[code] ?? 'UNKNOWN',
       duration_ms: Math.round((performance.now() - start) * 1000) / 1000,
       request_id: requestId,
-      address: addressOf(stream.session?.socket?.remoteAddress ?? 'unknown'),
+      address: callerAddress(stream.session?.socket?.remoteAddress ?? 'unknown', (name) => received[name]),
     })
     const mended = 'grpc-status' in headers ? { ...headers, 'grpc-status': code, 'x-request-id': requestId } : headers
     return respond.call(stream, mended, options)

@@ -2,10 +2,10 @@ import type { ServerUnaryCall, ServerWritableStream, ServiceDefinition, sendUnar
 import { methodDesc } from '../contract/descriptors.js'
 import { policyOf } from '../contract/policies.js'
 import { checkerOf } from '../contract/validator.js'
-import { addressOf } from './address.js'
 import { anonymous, type Call, type Handler, type Layer, type StreamHandler } from './call.js'
 import { CallSignal } from './call-signal.js'
 import { Fault, type Violation } from './fault.js'
+import { callerAddress, cameByGateway } from './gateway.js'
 import { statusOf, trailers } from './status.js'
 import { orAborted } from './stream.js'
 
@@ -114,6 +114,7 @@ function opening(method: Method): Open {
     let refine = (fault: Fault) => fault
     const { violations, violationsTotal, failure } = wire.request
     const deadline = wire.getDeadline()
+    const told = (name: string) => wire.metadata.get(name)[0]
     return {
       method: method.path,
       policy,
@@ -135,7 +136,8 @@ function opening(method: Method): Open {
       validateOnly: false,
       judge: undecided,
       metadata: wire.metadata,
-      address: addressOf(wire.getPeer()),
+      address: callerAddress(wire.getPeer(), told),
+      viaGateway: cameByGateway(told),
       violations,
       violationsTotal,
       failure,
@@ -176,7 +178,7 @@ function serveUnary(open: Open, run: Handler<unknown, unknown>) {
         },
         (err) => {
           over = true
-          answer(statusOf(err, requestIdOf(call)))
+          answer(statusOf(err, requestIdOf(call), call.viaGateway))
         },
       )
       .catch(unanswered)
@@ -201,7 +203,7 @@ function serveStream(open: Open, run: Handler<unknown, unknown>) {
         (err) => {
           over = true
           // To grpc-js this is the status to end with, behind what is written already.
-          if (!wire.destroyed) wire.emit('error', statusOf(err, requestIdOf(call)))
+          if (!wire.destroyed) wire.emit('error', statusOf(err, requestIdOf(call), call.viaGateway))
         },
       )
       .catch(unanswered)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
 import type { OpenCalls } from './drain.layer.js'
+import type { GatewayProof } from './gateway.js'
 import { createHealth } from './health.js'
 import { strictServer } from './http2.js'
 import type { Service } from './kernel.js'
@@ -56,6 +57,8 @@ export interface RpcServerOptions {
   /** For calls that grpc-js refuses before any layer sees them. */
   readonly log: (fields: CallFields) => void
   readonly tls?: RpcTls | undefined
+  /** Whose word about the caller's address counts; nobody's by default. */
+  readonly gateways?: GatewayProof
   readonly limits?: Partial<RpcLimits> | undefined
 }
 
@@ -78,7 +81,15 @@ export interface RpcServer {
   drain(times: { pauseMs: number; graceMs: number }): Promise<void>
 }
 
-export function createRpcServer({ services, calls, reflection = true, log, tls, limits: given }: RpcServerOptions): RpcServer {
+export function createRpcServer({
+  services,
+  calls,
+  reflection = true,
+  log,
+  tls,
+  gateways = { secrets: [] },
+  limits: given,
+}: RpcServerOptions): RpcServer {
   const limits = { ...defaultLimits, ...given }
   const server = strictServer(
     {
@@ -92,6 +103,7 @@ export function createRpcServer({ services, calls, reflection = true, log, tls, 
       'grpc.enable_channelz': 0,
     },
     limits,
+    gateways,
     log,
   )
   const health = createHealth(services.map((it) => it.name))

@@ -13,6 +13,8 @@ const messageMax = 300
 interface Detail {
   readonly typeUrl: string
   readonly value: Buffer
+  /** As REST shows it: names as in the proto. */
+  readonly json: object
 }
 
 /** The reason and code of a failure: a Fault's, or INTERNAL for any other. */
@@ -21,35 +23,45 @@ export function outcomeOf(err: unknown): { reason: Reason | 'INTERNAL'; code: Co
   return { reason, code: codeOfReason[reason] }
 }
 
-const detail = <T>(type: { $type: string; encode(message: T): { finish(): Uint8Array } }, message: T): Detail => ({
+const detail = <T>(type: { $type: string; encode(message: T): { finish(): Uint8Array } }, message: T, json: object): Detail => ({
   typeUrl: `type.googleapis.com/${type.$type}`,
   value: Buffer.from(type.encode(message).finish()),
+  json,
 })
 
 function detailsOf(fault: Fault, code: Code, message: string, violationsMax: number): Detail[] {
-  const details = [detail(ErrorInfo, { reason: fault.reason, domain, metadata: { ...fault.metadata } })]
-  const fieldViolations = fault.violations.slice(0, violationsMax).map((it) => ({ ...it, reason: '', localizedMessage: undefined }))
-  if (fieldViolations.length > 0) details.push(detail(BadRequest, { fieldViolations }))
+  const info = { reason: fault.reason, domain, metadata: { ...fault.metadata } }
+  const details = [detail(ErrorInfo, info, info)]
+  const violations = fault.violations.slice(0, violationsMax)
+  if (violations.length > 0) {
+    const fieldViolations = violations.map((it) => ({ ...it, reason: '', localizedMessage: undefined }))
+    details.push(detail(BadRequest, { fieldViolations }, { field_violations: violations }))
+  }
   if (code === Code.FAILED_PRECONDITION) {
-    details.push(detail(PreconditionFailure, { violations: [{ type: fault.reason, subject: '', description: message }] }))
+    const precondition = { violations: [{ type: fault.reason, subject: '', description: message }] }
+    details.push(detail(PreconditionFailure, precondition, precondition))
   }
   if (code === Code.RESOURCE_EXHAUSTED) {
-    details.push(detail(QuotaFailure, QuotaFailure.fromPartial({ violations: [{ subject: fault.reason, description: message }] })))
+    const quota = { violations: [{ subject: fault.reason, description: message }] }
+    details.push(detail(QuotaFailure, QuotaFailure.fromPartial(quota), quota))
   }
   if (fault.retryAfterMs !== undefined) {
     const ms = Math.max(0, Math.ceil(fault.retryAfterMs))
-    details.push(detail(RetryInfo, { retryDelay: { seconds: Math.trunc(ms / 1000), nanos: (ms % 1000) * 1e6 } }))
+    const retryDelay = { seconds: Math.trunc(ms / 1000), nanos: (ms % 1000) * 1e6 }
+    details.push(detail(RetryInfo, { retryDelay }, { retry_delay: `${ms / 1000}s` }))
   }
   return details
 }
 
-/** Violations leave from the end, until the whole fits. */
-function encodeDetails(fault: Fault, code: Code, message: string): Uint8Array {
-  for (let violationsMax = fault.violations.length; ; violationsMax--) {
-    const details = detailsOf(fault, code, message, violationsMax)
-    const bytes = Status.encode({ code: codeToNumber(code), message, details }).finish()
-    if (bytes.length <= detailsBytesMax || violationsMax <= 0) return bytes
-  }
+/** The key that a gateway of ours reads: the wall of its trailers is one block of 4 kB, so it gets this instead of the other. */
+const jsonKey = 'x-error-details-bin'
+
+function setDetails(metadata: Metadata, code: Code, message: string, details: readonly Detail[], viaGateway: boolean): number {
+  const bytes = viaGateway
+    ? Buffer.from(JSON.stringify(details.map(({ typeUrl, json }) => ({ '@type': typeUrl, ...json }))))
+    : Buffer.from(Status.encode({ code: codeToNumber(code), message, details: [...details] }).finish())
+  metadata.set(viaGateway ? jsonKey : 'grpc-status-details-bin', bytes)
+  return bytes.length
 }
 
 /** The trailers of every answer. */
@@ -59,18 +71,17 @@ export function trailers(requestId: string): Metadata {
   return metadata
 }
 
-/** A failure as grpc-js sends it. Calls through a gateway will get their details under a key of their own: this is the place. */
-export function statusOf(err: unknown, requestId: string): StatusObject {
+/** A failure as grpc-js sends it. Violations leave from the end, until the whole fits. */
+export function statusOf(err: unknown, requestId: string, viaGateway: boolean): StatusObject {
   const { code } = outcomeOf(err)
   const fault = err instanceof Fault ? err : undefined
   // grpc-js percent-encodes the text, which throws over half a surrogate pair.
-  const details = Buffer.from((fault?.message ?? 'internal error; the request id finds it in the log').slice(0, messageMax)).toString()
+  const message = Buffer.from((fault?.message ?? 'internal error; the request id finds it in the log').slice(0, messageMax)).toString()
   const metadata = trailers(requestId)
-  metadata.set('grpc-status-details-bin', Buffer.from(fault ? encodeDetails(fault, code, details) : encodeInternal(details, requestId)))
-  return { code: codeToNumber(code), details, metadata }
-}
-
-function encodeInternal(message: string, requestId: string): Uint8Array {
-  const info = detail(ErrorInfo, { reason: 'INTERNAL', domain, metadata: { request_id: requestId } })
-  return Status.encode({ code: codeToNumber(Code.INTERNAL), message, details: [info] }).finish()
+  const internal = { reason: 'INTERNAL', domain, metadata: { request_id: requestId } }
+  for (let violationsMax = fault?.violations.length ?? 0; ; violationsMax--) {
+    const details = fault ? detailsOf(fault, code, message, violationsMax) : [detail(ErrorInfo, internal, internal)]
+    if (setDetails(metadata, code, message, details, viaGateway) <= detailsBytesMax || violationsMax <= 0) break
+  }
+  return { code: codeToNumber(code), details: message, metadata }
 }

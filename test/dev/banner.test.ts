@@ -14,6 +14,7 @@ const facts: BannerFacts = {
   grpcPort: 50051,
   grpcTls: false,
   httpPort: 8080,
+  rest: true,
   bootstrapKey: 'ck_abc',
   freeSlug: 'acme',
   reflection: true,
@@ -28,6 +29,7 @@ describe('the banner', () => {
   Kafka       none: events are read by RPC
   gRPC        127.0.0.1:50051 and [::1]:50051
   HTTP        http://127.0.0.1:8080/healthz http://127.0.0.1:8080/readyz
+  REST        http://127.0.0.1:8080/v1
 
 The first platform key, for development:
   export CUSTOMER_API_KEY=ck_abc
@@ -36,6 +38,9 @@ A first call:
   npx buf curl --protocol grpc --http2-prior-knowledge \\
     -H "authorization: Bearer $CUSTOMER_API_KEY" -d '{"slug":"acme","displayName":"Acme Ltd","ownerEmail":"owner@acme.example"}' \\
     http://127.0.0.1:50051/customer.tenant.v1.TenantService/CreateTenant
+
+And by REST:
+  curl -H "authorization: Bearer $CUSTOMER_API_KEY" http://127.0.0.1:8080/v1/tenants
 
 ready in 1.2 s
 `)

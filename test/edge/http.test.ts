@@ -59,7 +59,11 @@ describe('everything else', () => {
       await open()
       const answer = await raw(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`)
       expect(answer).toMatch(/^HTTP\/1\.1 404 /)
-      expect(JSON.parse(answer.split('\r\n\r\n')[1]!)).toEqual({ code: 5, status: 'NOT_FOUND', message: expect.any(String), details: [] })
+      expect(JSON.parse(answer.split('\r\n\r\n')[1]!)).toMatchObject({
+        code: 5,
+        status: 'NOT_FOUND',
+        details: [{ reason: 'ROUTE_NOT_FOUND' }],
+      })
     },
   )
 
@@ -77,13 +81,18 @@ describe('everything else', () => {
 
   it.each([
     [400, 'GET nonsense\r\n\r\n'],
-    [501, 'BREW /healthz HTTP/1.1\r\nhost: x\r\n\r\n'],
+    [400, 'BREW /healthz HTTP/1.1\r\nhost: x\r\n\r\n'],
     [400, 'GET /healthz HTTP/1.1\r\n\r\n'],
-    [431, `GET /healthz HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(9_000)}\r\n\r\n`],
+    [431, `GET /healthz HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(40_000)}\r\n\r\n`],
     [400, 'GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n'],
   ])('%i and the end of the connection: %j', async (status, text) => {
     await open()
-    expect(await raw(text)).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    const answer = await raw(text)
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    expect(JSON.parse(answer.split('\r\n\r\n')[1]!)).toMatchObject({
+      status: expect.any(String),
+      details: [{ domain: 'customer-management' }],
+    })
   })
 
   it('a body is not read, and ends the connection', async () => {

@@ -7,6 +7,7 @@ import { Status } from '../../gen/google/rpc/status.js'
 import type { AddressLimiter } from '../../server/rpc/address-limit.layer.js'
 import type { Principal } from '../../server/rpc/call.js'
 import { openCalls } from '../../server/rpc/drain.layer.js'
+import type { GatewayProof } from '../../server/rpc/gateway.js'
 import { type Handlers, implement } from '../../server/rpc/kernel.js'
 import { buildLayers } from '../../server/rpc/layers.js'
 import type { CallFields } from '../../server/rpc/log.layer.js'
@@ -38,6 +39,7 @@ export interface FixtureOptions {
   readonly limits?: Partial<RpcLimits>
   readonly addressLimiter?: AddressLimiter
   readonly streamsMax?: number
+  readonly gateways?: GatewayProof
 }
 
 const tenant = Tenant.fromPartial({ id: tenantId, slug: 'acme' })
@@ -104,6 +106,7 @@ export async function startFixture(options: FixtureOptions = {}) {
     calls,
     log: (fields) => lines.push(fields),
     limits: options.limits,
+    ...(options.gateways ? { gateways: options.gateways } : {}),
   })
   const { port } = await server.bind(['127.0.0.1'], 0)
   const target = `127.0.0.1:${port}`
