@@ -8,6 +8,7 @@ COPY third_party third_party
 COPY proto proto
 COPY scripts scripts
 COPY server server
+COPY deploy/kong deploy/kong
 RUN node scripts/build.mjs --force
 
 FROM node:24-slim AS dependencies

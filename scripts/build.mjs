@@ -6,7 +6,7 @@ import { fresh, hashOf, stamp } from './hash.mjs'
 
 const force = process.argv.includes('--force')
 gen({ force })
-const inputs = hashOf(['gen/.inputs', 'server', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package.json'])
+const inputs = hashOf(['gen/.inputs', 'server', 'deploy/kong', 'scripts', 'tsconfig.json', 'tsconfig.build.json', 'package.json'])
 if (force || !fresh('dist', inputs)) {
   const draft = `dist.${process.pid}`
   try {
@@ -14,6 +14,7 @@ if (force || !fresh('dist', inputs)) {
     copyDescriptor(draft)
     const needed = (path) => !path.endsWith('.ts') && !/(schema|queries)\.sql$/.test(path)
     cpSync('server', `${draft}/server`, { recursive: true, filter: needed })
+    cpSync('deploy/kong', `${draft}/deploy/kong`, { recursive: true, filter: (path) => !/\.ya?ml$/.test(path) })
     stamp(draft, inputs)
     rmSync('dist', { recursive: true, force: true })
     renameSync(draft, 'dist')

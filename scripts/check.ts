@@ -6,6 +6,7 @@ import { services } from '../server/contract/descriptors.js'
 import { lintContract } from './contract-lint.js'
 import { kongView } from './kong-view.js'
 import { forbiddenLicences } from './licences.js'
+import { setupPage } from './setup-page.js'
 
 /** What is wrong; '' where nothing is. */
 type Check = () => string
@@ -21,6 +22,11 @@ const released = 'proto/released.binpb'
 const projects = ['tsconfig.json', ...readdirSync('clients').map((name) => `clients/${name}/tsconfig.json`)].filter((path) =>
   existsSync(path),
 )
+
+const madeOf =
+  (path: string, page: () => string): Check =>
+  () =>
+    existsSync(path) && readFileSync(path, 'utf8') === page() ? '' : 'is not what the code says: `npm run gen` writes it'
 
 const viewFolder = 'deploy/kong/proto'
 function staleView(): string {
@@ -44,10 +50,8 @@ const checks: Record<string, Check> = {
       },
   "contract: fits Kong's grpc-gateway": () => lintContract(services()).join('\n'),
   'deploy/kong/proto': staleView,
-  'docs/configuration.md': () =>
-    existsSync('docs/configuration.md') && readFileSync('docs/configuration.md', 'utf8') === configurationPage()
-      ? ''
-      : 'is not what server/config.ts says: `npm run gen` writes it',
+  'docs/configuration.md': madeOf('docs/configuration.md', configurationPage),
+  'deploy/postgres-setup.sql': madeOf('deploy/postgres-setup.sql', setupPage),
   'licences of what production needs': () => forbiddenLicences('package-lock.json').join('\n'),
 }
 

@@ -3,9 +3,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { configurationPage } from '../server/config.js'
 import { services } from '../server/contract/descriptors.js'
 import { kongView } from './kong-view.js'
+import { setupPage } from './setup-page.js'
 
 writeFileSync('docs/configuration.md', configurationPage())
 
 rmSync('deploy/kong/proto', { recursive: true, force: true })
 mkdirSync('deploy/kong/proto', { recursive: true })
 for (const [name, text] of kongView(services())) writeFileSync(`deploy/kong/proto/${name}`, text)
+writeFileSync('deploy/postgres-setup.sql', setupPage())

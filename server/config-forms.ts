@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { parseRingKeys, type RingKey } from './keys/ring.js'
 
 /** What the process was started for; each demands other variables in production. */
-export type Command = 'serve' | 'migrate' | 'recover-platform-key'
+export type Command = 'serve' | 'migrate' | 'recover-platform-key' | 'kong render'
 
 /** A kind of value: how page and errors say it, and how it is read from the environment's text. */
 export type Form<T> = readonly [says: string, parse: z.ZodType<T, string>]

@@ -39,7 +39,7 @@ const rows = {
   GATEWAY_SECRET: open(
     forms.matching('32–200 characters without spaces', /^[\x21-\x7e]{32,200}$/),
     'What Kong sends in `x-gateway-secret`. A call that has it comes from the last address of its `x-forwarded-for`, and gets error details as JSON.',
-    { secret: true },
+    { demandedBy: ['kong render'], secret: true },
   ),
   GATEWAY_CLIENT_SAN: open(
     forms.matching('a DNS or URI name', /^[\x21-\x7e]{1,255}$/),
@@ -125,8 +125,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, c
     const [says, parse] = form
     const text = given(name) ?? defaultIn(otherwise, production)
     if (text === undefined) {
-      const who = production ? 'production' : '`migrate`'
-      if ((production || command === 'migrate') && demandedBy?.includes(command))
+      const who = always(command) ? `\`${command}\`` : 'production'
+      if ((production || always(command)) && demandedBy?.includes(command))
         mistakes.push(`${name} is not set, and ${who} demands it: ${says}`)
       continue
     }
@@ -143,6 +143,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, c
 
 /** The process's own environment. */
 export const readConfig = (command: Command): Config => parseConfig(process.env, command)
+
+/** Development makes nothing up for these. */
+const always = (command: Command) => command === 'migrate' || command === 'kong render'
 
 const defaultIn = (otherwise: Default | undefined, production: boolean) =>
   typeof otherwise === 'object' ? otherwise[production ? 'production' : 'development'] : otherwise
@@ -271,10 +274,10 @@ export function configurationPage(): string {
         : otherwise
           ? `\`${otherwise}\``
           : ''
-    const inProduction = demandedBy?.filter((each) => each !== 'migrate').map((each) => `\`${each}\``)
+    const named = (commands: readonly Command[] = []) => commands.map((each) => `\`${each}\``).join(', ')
+    const [inProduction, everywhere] = [named(demandedBy?.filter((each) => !always(each))), named(demandedBy?.filter(always))]
     const demanded =
-      (inProduction?.length ? `Demanded in production by ${inProduction.join(', ')}. ` : '') +
-      (demandedBy?.includes('migrate') ? 'Demanded always by `migrate`. ' : '')
+      (inProduction ? `Demanded in production by ${inProduction}. ` : '') + (everywhere ? `Demanded always by ${everywhere}. ` : '')
     lines.push(`| \`${name}\` | ${form[0].replaceAll('|', '\\|')} | ${shown} | ${demanded}${doc.replaceAll('|', '\\|')} |`)
   }
   return `${lines.join('\n')}\n`

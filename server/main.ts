@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { ConfigError, readConfig } from './config.js'
 import { SetupMissing } from './db/logins.js'
 import { migrateAs } from './db/migrate.command.js'
 import { isAbsorbed } from './db/rejections.js'
 import { withEmbeddedDatabase } from './dev/embedded.js'
+import { renderKong } from './edge/kong-render.command.js'
 import { PemError, readPems } from './keys/pem-files.js'
 import { serve } from './serve.command.js'
 import { recoverPlatformKey } from './services/platform-accounts/recover-platform-key.command.js'
@@ -16,6 +18,7 @@ const usage = `node dist/server/main.js [command]
 
   serve                 serves until SIGTERM; without a command, too
   migrate               brings the database and all tenants' schemas to this version
+  kong render <values>  prints Kong's declarative configuration; deploy/README.md
   recover-platform-key  makes another key for the platform, and prints it
   help                  prints this
 
@@ -25,7 +28,12 @@ What the environment says to each: docs/configuration.md
 const print = (text: string) => void process.stdout.write(text)
 const complain = (text: string) => void process.stderr.write(`${text}\n`)
 
-async function main(command: string): Promise<void> {
+function misused(command: string): void {
+  complain(`customer-management: there is no command ${command.trim()}\n\n${usage.trimEnd()}`)
+  process.exitCode = 64
+}
+
+async function main(command: string, ...rest: readonly string[]): Promise<void> {
   switch (command) {
     case 'serve':
       return await runServer()
@@ -42,13 +50,17 @@ async function main(command: string): Promise<void> {
       const recover = (url: string) => recoverPlatformKey({ url, ...(ssl ? { ssl } : {}) }, whoAsks())
       return print(`${await (database.url ? recover(database.url) : withEmbeddedDatabase(dataDir, ({ app }) => recover(app)))}\n`)
     }
+    case 'kong': {
+      const [verb, valuesFile] = rest
+      if (verb !== 'render' || valuesFile === undefined) return misused(`kong ${rest.join(' ')}`)
+      return print(renderKong(readFileSync(valuesFile, 'utf8'), readConfig('kong render').gateways.secrets[0]!))
+    }
     case 'help':
     case '--help':
     case '-h':
       return print(usage)
     default:
-      complain(`customer-management: there is no command ${command}\n\n${usage.trimEnd()}`)
-      process.exitCode = 64
+      misused(command)
   }
 }
 
@@ -97,7 +109,7 @@ function textOf(err: unknown): string {
   return err instanceof Error ? err.message : String(err)
 }
 
-main(process.argv[2] ?? 'serve').catch((err) => {
+main(process.argv[2] ?? 'serve', ...process.argv.slice(3)).catch((err) => {
   if (err instanceof SetupMissing)
     complain(
       `${err.message}\n\nA superuser runs this in the service's database, with a password for each login in place of :'…_password'\n(psql takes them by -v or \\set):\n\n${err.sql}`,

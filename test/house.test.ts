@@ -55,7 +55,8 @@ describe('outside libraries', () => {
     'rate-limiter-flexible': ['cache'],
     pino: ['telemetry'],
     'typeid-js': ['keys'],
-    zod: ['', 'config'],
+    zod: ['', 'config', 'edge'],
+    yaml: ['edge'],
     '@bufbuild/protovalidate': ['contract'],
   }
   it.each(Object.entries(homes))('%s is imported in %j alone', (library, rooms) => {
