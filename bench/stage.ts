@@ -8,6 +8,7 @@ import { type Cluster, createDatabase, prepareCluster, type TestDatabase } from 
 import { startPostgresCluster } from '../test/support/postgres.js'
 import { databaseEnv } from '../test/support/server-process.js'
 import { makeFolder, removeFolder } from '../test/support/temp-folder.js'
+import { unlimited } from '../test/support/unlimited.js'
 import type { Target } from './load/connection.js'
 import type { Load, LoadResult } from './load/load.child.js'
 import { type Child, type Measured, type Server, startChild, startServer } from './process.js'
@@ -60,7 +61,7 @@ export async function openStage(): Promise<Stage> {
       return createDatabase(await cluster)
     },
     async server(name, database, variables = {}) {
-      const env = { BOOTSTRAP_API_KEY: key, KEY_ENCRYPTION_KEYS: ring, ...databaseEnv(database.urls), ...variables }
+      const env = { ...unlimited, BOOTSTRAP_API_KEY: key, KEY_ENCRYPTION_KEYS: ring, ...databaseEnv(database.urls), ...variables }
       const server = await startServer(folder, name, env)
       stops.push(() => server.stop())
       return server

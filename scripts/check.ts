@@ -1,7 +1,7 @@
 // Everything that can be told without running the service. All of it runs, whatever fails.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { configurationPage } from '../server/config.js'
+import { configurationPage } from '../server/config-page.js'
 import { services } from '../server/contract/descriptors.js'
 import { lintContract } from './contract-lint.js'
 import { kongView } from './kong-view.js'

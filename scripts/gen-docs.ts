@@ -1,6 +1,6 @@
 // Writes the pages that a program makes; `npm run check` refuses a difference.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { configurationPage } from '../server/config.js'
+import { configurationPage } from '../server/config-page.js'
 import { services } from '../server/contract/descriptors.js'
 import { kongView } from './kong-view.js'
 import { setupPage } from './setup-page.js'

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { openCache } from './cache/open-cache.js'
+import { rateLimitsOver } from './cache/rate-limits.js'
 import type { Config } from './config.js'
 import { services as contract } from './contract/descriptors.js'
 import { openDatabase } from './db/database.js'
@@ -138,6 +139,7 @@ export function createApp(
       calls,
       addressLimiter: cache.failureLimiter({ points: settings.authFailuresPerMinute, durationS: 60 }),
       verifiers: [platformKeyVerifier(db.pool, () => `${clockShiftMs()} milliseconds`)],
+      rateLimits: rateLimitsOver(cache, settings.rateLimits),
       streamsMax: 5,
     })
     const options = { ...settings, schemaVersion: tenantVersion, purgeAfterDays: settings.tenantPurgeAfterDays }

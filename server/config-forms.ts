@@ -43,6 +43,21 @@ export const listOf = (says: string, fits: (part: string) => boolean): Form<read
     .refine((parts) => parts.every(fits) && new Set(parts).size === parts.length),
 ]
 
+export const rateClasses = ['READ', 'LIST', 'WRITE', 'ONBOARD', 'STREAM'] as const
+export type RateLimitsOf = Readonly<Record<(typeof rateClasses)[number], number>>
+
+/** `read=100,list=…`, every class once. */
+export const ratesPerMinute: Form<RateLimitsOf> = [
+  `calls a minute of each class, 1–100000000: \`${rateClasses.map((name) => `${name.toLowerCase()}=…`).join(',')}\``,
+  z.string().transform((text, context) => {
+    const given = text.split(',').map((part) => /^\s*([a-z]+)=([1-9]\d{0,8})\s*$/.exec(part))
+    const entries = given.map((it) => [it?.[1]?.toUpperCase(), Number(it?.[2])] as const)
+    const whole =
+      entries.length === rateClasses.length && rateClasses.every((name) => entries.some(([it, n]) => it === name && n <= 100_000_000))
+    return whole ? (Object.fromEntries(entries) as RateLimitsOf) : refuse(context)
+  }),
+]
+
 export const onOff: Form<boolean> = [
   '`on` or `off`',
   z.enum(['on', 'off']).transform((text) => text === 'on') as unknown as z.ZodType<boolean, string>,

@@ -17,7 +17,8 @@ export class ConfigError extends Error {
   }
 }
 
-const rows = {
+/** One row a variable. */
+export const rows = {
   NODE_ENV: row(
     oneOf('development', 'test', 'production'),
     'development',
@@ -101,6 +102,22 @@ const rows = {
   PLANS: row(forms.names, 'standard', 'What the `plan` of a tenant may be; the first where none is asked for.', { begins: 'Tenants' }),
   REGIONS: row(forms.names, 'default', 'What the `region` of a tenant may be; the first where none is asked for.'),
   TENANT_PURGE_AFTER_DAYS: row(whole('days', 0, 3_650), '30', 'From DeleteTenant to the purge; in production at least 1.'),
+  RATE_LIMITS_KEY: row(
+    forms.ratesPerMinute,
+    'read=6000,list=1200,write=1200,onboard=120,stream=60',
+    'Calls with one API key, over all replicas; then RESOURCE_EXHAUSTED RATE_LIMITED until the minute is over.',
+    { begins: 'Limits' },
+  ),
+  RATE_LIMITS_PRINCIPAL: row(
+    forms.ratesPerMinute,
+    'read=12000,list=2400,write=2400,onboard=240,stream=120',
+    'Of one principal, with all its keys.',
+  ),
+  RATE_LIMITS_ADDRESS: row(
+    forms.ratesPerMinute,
+    'read=24000,list=4800,write=4800,onboard=480,stream=240',
+    'From one address (IPv6: from one /64), whoever calls from there.',
+  ),
   AUTH_FAILURES_PER_MINUTE: row(
     whole('failures', 1, 100_000),
     '50',
@@ -145,7 +162,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, c
 export const readConfig = (command: Command): Config => parseConfig(process.env, command)
 
 /** Development makes nothing up for these. */
-const always = (command: Command) => command === 'migrate' || command === 'kong render'
+export const always = (command: Command) => command === 'migrate' || command === 'kong render'
 
 const defaultIn = (otherwise: Default | undefined, production: boolean) =>
   typeof otherwise === 'object' ? otherwise[production ? 'production' : 'development'] : otherwise
@@ -254,31 +271,7 @@ function shape(v: Values) {
     plans: v.PLANS,
     regions: v.REGIONS,
     tenantPurgeAfterDays: v.TENANT_PURGE_AFTER_DAYS,
+    rateLimits: { key: v.RATE_LIMITS_KEY, principal: v.RATE_LIMITS_PRINCIPAL, address: v.RATE_LIMITS_ADDRESS },
     authFailuresPerMinute: v.AUTH_FAILURES_PER_MINUTE,
   }
-}
-
-/** `docs/configuration.md`, whole. */
-export function configurationPage(): string {
-  const lines = [
-    '<!-- Made from server/config.ts by `npm run gen`: edit there. -->',
-    '# Configuration',
-    'By environment variables alone. They are read once, at start, as a whole: a mistake ends the process with exit code 78 and a message that names',
-    'every one of them, and never shows a value. An empty variable counts as unset.',
-  ]
-  for (const [name, { begins, form, otherwise, doc, demandedBy }] of entries) {
-    if (begins) lines.push('', `## ${begins}`, '| variable | value | default | |', '|---|---|---|---|')
-    const shown =
-      typeof otherwise === 'object'
-        ? `\`${otherwise.development}\`; in production \`${otherwise.production}\``
-        : otherwise
-          ? `\`${otherwise}\``
-          : ''
-    const named = (commands: readonly Command[] = []) => commands.map((each) => `\`${each}\``).join(', ')
-    const [inProduction, everywhere] = [named(demandedBy?.filter((each) => !always(each))), named(demandedBy?.filter(always))]
-    const demanded =
-      (inProduction ? `Demanded in production by ${inProduction}. ` : '') + (everywhere ? `Demanded always by ${everywhere}. ` : '')
-    lines.push(`| \`${name}\` | ${form[0].replaceAll('|', '\\|')} | ${shown} | ${demanded}${doc.replaceAll('|', '\\|')} |`)
-  }
-  return `${lines.join('\n')}\n`
 }

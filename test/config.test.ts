@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ConfigError, configurationPage, parseConfig } from '../server/config.js'
+import { ConfigError, parseConfig } from '../server/config.js'
+import { configurationPage } from '../server/config-page.js'
 
 const random = 'q7Zt3vK9mXw2RbN8'
 const goodKey = 'vJ2Yk0i3b7cQm1pXz8R5tWnE4uLhGsDf6aKoPqCyBxM='

@@ -7,6 +7,8 @@ export interface Cache {
   subscribe(channel: string, listener: (text: string) => void): () => void
   /** Counts failures by address: `points` of them in `durationS` seconds block it until these are over. */
   failureLimiter(limit: FailureLimit): FailureLimiter
+  /** Counts calls by key: `points` of them in `durationS` seconds, over all replicas; `name` tells this limit from others. */
+  rateLimiter(limit: RateLimit): RateLimiter
   /** Whether the store answers; within 1.5 s, also while the first connection is being made. */
   ping(): Promise<boolean>
   stop(): Promise<void>
@@ -22,4 +24,23 @@ export interface FailureLimiter {
   blocked(address: string): Promise<number>
   /** Counts a failure. */
   failed(address: string): Promise<void>
+}
+
+export interface RateLimit extends FailureLimit {
+  readonly name: string
+}
+
+/** What is left of a key's calls. */
+export interface Rate {
+  readonly allowed: boolean
+  /** In a window. */
+  readonly limit: number
+  readonly remaining: number
+  /** Until the window ends. */
+  readonly resetMs: number
+}
+
+export interface RateLimiter {
+  /** Takes one call. */
+  take(key: string): Promise<Rate>
 }

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import type { Cache } from './cache.js'
 import { failureLimiterOver } from './failure-limiter.js'
+import { rateLimiterOver } from './rate-limiter.js'
 
 /** The stand-in: one process alone. */
 export function openMemoryCache(): Cache {
@@ -17,6 +18,7 @@ export function openMemoryCache(): Cache {
       return () => channels.off(`:${channel}`, listener)
     },
     failureLimiter: ({ points, durationS }) => failureLimiterOver(new RateLimiterMemory({ points, duration: durationS })),
+    rateLimiter: ({ points, durationS }) => rateLimiterOver(new RateLimiterMemory({ points, duration: durationS })),
     ping: async () => true,
     stop: async () => {
       channels.removeAllListeners()

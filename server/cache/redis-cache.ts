@@ -3,8 +3,9 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
 import type { Pems } from '../keys/pem-files.js'
 import type { Log } from '../telemetry/log.js'
-import type { Cache } from './cache.js'
+import type { Cache, FailureLimit } from './cache.js'
 import { failureLimiterOver } from './failure-limiter.js'
+import { rateLimiterOver } from './rate-limiter.js'
 
 export interface RedisCacheOptions {
   readonly url: string
@@ -50,6 +51,19 @@ export function openRedisCache({ url, prefix, tls, log }: RedisCacheOptions): Ca
     return made
   }
 
+  /** In Redis, by its scripts; while that is away, in this process. */
+  const counting = (name: string, { points, durationS: duration }: FailureLimit) => {
+    const insuranceLimiter = new RateLimiterMemory({ points, duration })
+    return new RateLimiterRedis({
+      storeClient: redis,
+      keyPrefix: prefix + name,
+      points,
+      duration,
+      rejectIfRedisNotReady: true,
+      insuranceLimiter,
+    })
+  }
+
   return {
     kind: 'redis',
     publish: (channel, text) => {
@@ -71,13 +85,8 @@ export function openRedisCache({ url, prefix, tls, log }: RedisCacheOptions): Ca
         subscriber?.unsubscribe(name).catch(() => {})
       }
     },
-    failureLimiter: ({ points, durationS }) => {
-      const insuranceLimiter = new RateLimiterMemory({ points, duration: durationS })
-      const keyPrefix = `${prefix}auth-failures`
-      return failureLimiterOver(
-        new RateLimiterRedis({ storeClient: redis, keyPrefix, points, duration: durationS, rejectIfRedisNotReady: true, insuranceLimiter }),
-      )
-    },
+    failureLimiter: (limit) => failureLimiterOver(counting('auth-failures', limit)),
+    rateLimiter: (limit) => rateLimiterOver(counting(`rate:${limit.name}`, limit)),
     ping: () => ping(redis),
     stop: async () => {
       clearInterval(pulse)
@@ -114,7 +123,10 @@ function watch(redis: Redis, log: RedisCacheOptions['log']): void {
   // without a listener an error would end the process
   redis.on('error', (err: Error) => {
     if (away !== true)
-      log?.warn({ err }, 'Redis is away: failed authentications are counted in this process alone, and events leave a little later')
+      log?.warn(
+        { err },
+        'Redis is away: calls and failed authentications are counted in this process alone, and events leave a little later',
+      )
     away = true
   })
   redis.on('ready', () => {

@@ -23,7 +23,7 @@ export interface Codec {
   decodeAnswer(bytes: Uint8Array): unknown
 }
 
-/** One call on its way through the layers. A layer hands on a copy with what it settled; nobody writes into it but `log`. */
+/** One call on its way through the layers. A layer hands on a copy with what it settled; nobody writes into it but `log` and `trailers`. */
 export interface Call extends DbCall {
   readonly policy: MethodPolicy
   readonly principal: Principal
@@ -47,6 +47,8 @@ export interface Call extends DbCall {
   readonly abort: (fault: Fault) => void
   /** For streams that resume: what ends the call passes through this first, so that its fault can tell where to go on. The last one counts. */
   readonly refineAbort: (refine: (fault: Fault) => Fault) => void
+  /** Sent behind the answer, whatever it is. */
+  readonly trailers: Record<string, string>
   /** Fields of the call's one log line. */
   readonly log: Record<string, string | number | boolean>
 }

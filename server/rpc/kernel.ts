@@ -6,7 +6,7 @@ import { anonymous, type Call, type Handler, type Layer, type StreamHandler } fr
 import { CallSignal } from './call-signal.js'
 import { Fault, type Violation } from './fault.js'
 import { callerAddress, cameByGateway } from './gateway.js'
-import { statusOf, trailers } from './status.js'
+import { statusOf, trailersOf } from './status.js'
 import { orAborted } from './stream.js'
 
 /** A service as the generator writes it for grpc-js: `typeof TenantServiceService`. */
@@ -143,6 +143,7 @@ function opening(method: Method): Open {
       failure,
       streaming: method.responseStream,
       codec,
+      trailers: {},
       log: {},
     }
   }
@@ -152,9 +153,6 @@ function opening(method: Method): Open {
 function undecided(): never {
   throw new Error('nobody has settled what this call may do')
 }
-
-/** The log layer settles the request id; the record of the call's line is the one thing of it that is seen out here. */
-const requestIdOf = (call: Call) => String(call.log['request_id'] ?? '')
 
 /** A caller's own clock ends the call before its message says so to us: close to its deadline, going away is that. */
 const deadlineSlackMs = 20
@@ -174,11 +172,11 @@ function serveUnary(open: Open, run: Handler<unknown, unknown>) {
       .then(
         (bytes) => {
           over = true
-          answer(null, bytes as Buffer, trailers(requestIdOf(call)))
+          answer(null, bytes as Buffer, trailersOf(call.trailers))
         },
         (err) => {
           over = true
-          answer(statusOf(err, requestIdOf(call), call.viaGateway))
+          answer(statusOf(err, call.trailers, call.viaGateway))
         },
       )
       .catch(unanswered)
@@ -198,12 +196,12 @@ function serveStream(open: Open, run: Handler<unknown, unknown>) {
       .then(
         () => {
           over = true
-          wire.end(trailers(requestIdOf(call)))
+          wire.end(trailersOf(call.trailers))
         },
         (err) => {
           over = true
           // To grpc-js this is the status to end with, behind what is written already.
-          if (!wire.destroyed) wire.emit('error', statusOf(err, requestIdOf(call), call.viaGateway))
+          if (!wire.destroyed) wire.emit('error', statusOf(err, call.trailers, call.viaGateway))
         },
       )
       .catch(unanswered)

@@ -7,6 +7,7 @@ import type { OpenCalls } from './drain.layer.js'
 import { faultLayer, type Unexpected } from './fault.layer.js'
 import { idempotencyLayer } from './idempotency.layer.js'
 import { type CallFields, logLayer } from './log.layer.js'
+import { type RateLimits, rateLimitLayer } from './rate-limit.layer.js'
 import { streamLimitLayer } from './stream-limit.layer.js'
 import { validateLayer } from './validate.layer.js'
 
@@ -16,6 +17,7 @@ export interface LayerDeps {
   readonly calls: OpenCalls
   readonly addressLimiter: AddressLimiter
   readonly verifiers: readonly Verifier[]
+  readonly rateLimits: RateLimits
   /** Of one principal, at a time. */
   readonly streamsMax: number
 }
@@ -29,6 +31,7 @@ export function buildLayers(deps: LayerDeps): readonly Layer[] {
     deadlineLayer(),
     addressLimitLayer(deps.addressLimiter),
     authenticateLayer(deps.verifiers),
+    rateLimitLayer(deps.rateLimits),
     authorizeLayer(),
     validateLayer(),
     streamLimitLayer(deps.streamsMax),

@@ -30,6 +30,7 @@ export function logLayer(log: (fields: CallFields) => void): Layer {
     const traceparent = traceparentOf(given.metadata.get('traceparent')[0])
     const call = { ...given, requestId: requestIdOf(given.metadata.get('x-request-id')[0]), traceparent }
     call.log['request_id'] = call.requestId
+    call.trailers['x-request-id'] = call.requestId
     const over = (err?: unknown) => {
       log(lineOf(call, start, err))
       return err

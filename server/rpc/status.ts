@@ -64,21 +64,20 @@ function setDetails(metadata: Metadata, code: Code, message: string, details: re
   return bytes.length
 }
 
-/** The trailers of every answer. */
-export function trailers(requestId: string): Metadata {
+export function trailersOf(entries: Readonly<Record<string, string>>): Metadata {
   const metadata = new Metadata()
-  if (requestId !== '') metadata.set('x-request-id', requestId)
+  for (const name in entries) metadata.set(name, entries[name]!)
   return metadata
 }
 
 /** A failure as grpc-js sends it. Violations leave from the end, until the whole fits. */
-export function statusOf(err: unknown, requestId: string, viaGateway: boolean): StatusObject {
+export function statusOf(err: unknown, entries: Readonly<Record<string, string>>, viaGateway: boolean): StatusObject {
   const { code } = outcomeOf(err)
   const fault = err instanceof Fault ? err : undefined
   // grpc-js percent-encodes the text, which throws over half a surrogate pair.
   const message = Buffer.from((fault?.message ?? 'internal error; the request id finds it in the log').slice(0, messageMax)).toString()
-  const metadata = trailers(requestId)
-  const internal = { reason: 'INTERNAL', domain, metadata: { request_id: requestId } }
+  const metadata = trailersOf(entries)
+  const internal = { reason: 'INTERNAL', domain, metadata: { request_id: entries['x-request-id'] ?? '' } }
   for (let violationsMax = fault?.violations.length ?? 0; ; violationsMax--) {
     const details = fault ? detailsOf(fault, code, message, violationsMax) : [detail(ErrorInfo, internal, internal)]
     if (setDetails(metadata, code, message, details, viaGateway) <= detailsBytesMax || violationsMax <= 0) break

@@ -11,6 +11,7 @@ import type { GatewayProof } from '../../server/rpc/gateway.js'
 import { type Handlers, implement } from '../../server/rpc/kernel.js'
 import { buildLayers } from '../../server/rpc/layers.js'
 import type { CallFields } from '../../server/rpc/log.layer.js'
+import type { RateLimits } from '../../server/rpc/rate-limit.layer.js'
 import { createRpcServer, type RpcLimits } from '../../server/rpc/server.js'
 
 export type TenantHandlers = Handlers<typeof TenantServiceService>
@@ -40,6 +41,7 @@ export interface FixtureOptions {
   readonly addressLimiter?: AddressLimiter
   readonly streamsMax?: number
   readonly gateways?: GatewayProof
+  readonly rateLimits?: RateLimits
 }
 
 const tenant = Tenant.fromPartial({ id: tenantId, slug: 'acme' })
@@ -65,6 +67,7 @@ export async function startFixture(options: FixtureOptions = {}) {
         },
       },
     ],
+    rateLimits: options.rateLimits ?? (async () => ({ allowed: true, limit: 100, remaining: 99, resetMs: 60_000 })),
     streamsMax: options.streamsMax ?? 5,
   })
   const answer = async () => tenant

@@ -6,6 +6,7 @@ import { wrongEvents } from './emitted-events.js'
 import { startPooler } from './pooler.js'
 import { databaseEnv, startServerProcess } from './server-process.js'
 import { startServices } from './services.js'
+import { unlimited } from './unlimited.js'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -61,6 +62,7 @@ async function startRpcServer(
     BOOTSTRAP_API_KEY: key,
     // contract.test sends wrong credentials by the hundred
     AUTH_FAILURES_PER_MINUTE: '100000',
+    ...unlimited,
     PLANS: 'standard,enterprise',
     REGIONS: 'default,eu',
   })

@@ -10,6 +10,7 @@ import { createLog } from '../../server/telemetry/log.js'
 import { type Clients, connect } from './client.js'
 import { type Cluster, createDatabase, type TestDatabase } from './databases.js'
 import { wrongEvents } from './emitted-events.js'
+import { unlimited } from './unlimited.js'
 
 export interface SoloOptions {
   /** Environment variables over the defaults. */
@@ -70,6 +71,7 @@ export async function startSolo({
     DATABASE_URL: database.urls.app,
     RELAY_DATABASE_URL: database.urls.relay,
     RETENTION_DATABASE_URL: database.urls.retention,
+    ...unlimited,
     ...(redis && redisUrl ? { REDIS_URL: redisUrl, REDIS_PREFIX: prefix } : {}),
     ...(kafka && brokers ? { KAFKA_BROKERS: brokers, KAFKA_TOPIC_PREFIX: prefix, KAFKA_PARTITIONS: '3' } : {}),
     ...env,
