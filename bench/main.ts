@@ -1,12 +1,14 @@
 import { createTenant } from './create-tenant.bench.js'
 import { echo } from './echo.bench.js'
+import { edge } from './edge.bench.js'
 import { events } from './events.bench.js'
 import { getTenant, reads } from './get-tenant.bench.js'
+import { limits } from './limits.bench.js'
 import { type Line, table } from './line.js'
 import { mutation } from './mutation.bench.js'
 import { openStage, type Stage } from './stage.js'
 
-const benches: Record<string, (stage: Stage) => Promise<Line[]>> = { echo, getTenant, mutation, createTenant, events, reads }
+const benches: Record<string, (stage: Stage) => Promise<Line[]>> = { echo, getTenant, mutation, createTenant, events, reads, edge, limits }
 
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !Object.hasOwn(benches, name))
