@@ -133,6 +133,7 @@ export function createApp(
     }
 
     const calls = openCalls()
+    const ring = openRing(settings.keyEncryptionKeys)
     const layers = buildLayers({
       log: log.call,
       unexpected: (err, fields) => log.error({ ...fields, err }, 'unexpected error'),
@@ -140,10 +141,10 @@ export function createApp(
       addressLimiter: cache.failureLimiter({ points: settings.authFailuresPerMinute, durationS: 60 }),
       verifiers: [platformKeyVerifier(db.pool, () => `${clockShiftMs()} milliseconds`)],
       rateLimits: rateLimitsOver(cache, settings.rateLimits),
+      ring,
       streamsMax: 5,
     })
     const options = { ...settings, schemaVersion: tenantVersion, purgeAfterDays: settings.tenantPurgeAfterDays }
-    const ring = openRing(settings.keyEncryptionKeys)
     const named = ['customer.event.v1.EventService', 'customer.platform.v1.PlatformService', 'customer.tenant.v1.TenantService']
     const services = [
       tenantsService({ db, ring, now, options }, layers),

@@ -23,6 +23,16 @@ export interface Claim {
   /** The RPC's own codec: JSON would lose dates, bytes and enums. */
   encode(answer: unknown): Uint8Array
   decode(bytes: Uint8Array): unknown
+  /** How an answer is kept that can hold secrets; absent: this RPC's holds none. */
+  readonly sealing?: Sealing
+}
+
+/** Of an answer with secrets the record keeps the rest alone; the whole is kept beside it, sealed, for 10 minutes. */
+export interface Sealing {
+  withoutSecrets(answer: Uint8Array): Uint8Array
+  seal(answer: Uint8Array): string
+  /** undefined: its key is no longer in the ring. */
+  unseal(sealed: string): Uint8Array | undefined
 }
 
 /** What a transaction must know of its call; the layers settle it once (server/rpc). */

@@ -34,6 +34,7 @@ const app = 'platform_app'
  * so that roles switch seldom.
  */
 export function closingStatements(work: Work): Statement[] {
+  const { plain, sealed } = kept(work)
   const ofPlatform = (list: readonly Statement[]) => list.filter(({ role }) => role === app)
   const ofTenant = (list: readonly Statement[]) => list.filter(({ role }) => role !== app).map(only)
   const isNew = work.binding.making.length > 0
@@ -42,12 +43,22 @@ export function closingStatements(work: Work): Statement[] {
     ...ofPlatform(work.writes),
     ...work.binding.making,
     ...ofTenant(work.writes),
-    publication(work),
+    ...sealed,
+    publication({ ...work, answer: plain }),
     ...ofPlatform(work.guards),
     ...ofTenant(work.guards),
     ...invalidation(work),
     ...trail(work).map(only),
   ]
+}
+
+/** Of an answer with secrets only the rest goes into the record; the whole goes beside it, sealed. */
+function kept({ call: { claim, principal, method }, answer }: Work): { plain: Uint8Array | undefined; sealed: Statement[] } {
+  if (!answer || !claim?.sealing) return { plain: answer, sealed: [] }
+  const plain = claim.sealing.withoutSecrets(answer)
+  if (Buffer.compare(plain, answer) === 0) return { plain, sealed: [] }
+  const text = 'insert into platform.sealed_answers (caller, method, request_id, sealed) values ($1, $2, $3, $4)'
+  return { plain, sealed: [statement(text, [principal.id, method, claim.requestId, claim.sealing.seal(answer)], app)] }
 }
 
 /** The counter, the guard of the revisions, the events and the stored answer. */

@@ -67,6 +67,11 @@ column schema_versions.checksum text not null
 column schema_versions.create_time timestamp with time zone not null default now()
 column schema_versions.sql text not null
 column schema_versions.version integer not null
+column sealed_answers.caller text not null
+column sealed_answers.create_time timestamp with time zone not null default now()
+column sealed_answers.method text not null
+column sealed_answers.request_id text not null
+column sealed_answers.sealed text not null
 column tenant_counters.access_revision bigint not null default 0
 column tenant_counters.audit_seq bigint not null default 0
 column tenant_counters.domain_sequence bigint not null default 0
@@ -119,6 +124,7 @@ constraint relay_positions PRIMARY KEY (tenant_id, stream)
 constraint reserved_slugs CHECK ((reason = ANY (ARRAY['reserved'::text, 'retired'::text])))
 constraint reserved_slugs PRIMARY KEY (slug)
 constraint schema_versions PRIMARY KEY (version)
+constraint sealed_answers PRIMARY KEY (caller, method, request_id)
 constraint tenant_counters PRIMARY KEY (tenant_id)
 constraint tenants CHECK ((id ~ '^tnt_[0-9a-z]{26}$'::text))
 constraint tenants PRIMARY KEY (id)
@@ -129,12 +135,14 @@ function {s}.publish(text,integer,integer[],bigint[],bigint,text[],bytea,interva
 grant DELETE, INSERT, SELECT, UPDATE on reserved_slugs to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on tenants to platform_app
 grant DELETE, SELECT on idempotency_keys to platform_retention
+grant DELETE, SELECT on sealed_answers to platform_retention
 grant EXECUTE on function {s}.access(text,text,interval) to platform_app
 grant EXECUTE on function {s}.claim(text,text,text,bytea,text) to platform_app
 grant EXECUTE on function {s}.publish(text,integer,integer[],bigint[],bigint,text[],bytea,interval,text,text,text[],text[],text[],text[],text[]) to platform_app
 grant INSERT, SELECT on dead_letters to platform_relay
 grant INSERT, SELECT on events to platform_app
 grant INSERT, SELECT on platform_audit to platform_app
+grant INSERT, SELECT on sealed_answers to platform_app
 grant INSERT, SELECT, UPDATE on idempotency_keys to platform_app
 grant INSERT, SELECT, UPDATE on leases to platform_relay
 grant INSERT, SELECT, UPDATE on leases to platform_retention
@@ -177,6 +185,7 @@ table platform_service_accounts owner platform_owner
 table relay_positions with fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
 table reserved_slugs owner platform_owner
 table schema_versions owner platform_owner
+table sealed_answers owner platform_owner
 table tenant_counters with fillfactor=20, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
 table tenants owner platform_owner
 

@@ -1,5 +1,4 @@
 import type { Kysely } from 'kysely'
-import { Fault } from '../rpc/fault.js'
 import type { Result } from './batch.js'
 import { builder, type OwnedQuery } from './builder.js'
 import type { AccessRow, DbCall } from './call.js'
@@ -7,7 +6,7 @@ import { type Binding, closingStatements, type Work } from './closing.js'
 import type { Database } from './database.js'
 import { CommitUnknown, Replay, RunAnew } from './failures.js'
 import { Link } from './link.js'
-import { openingStatements } from './opening.js'
+import { checkClaim, openingStatements } from './opening.js'
 import { absorb } from './rejections.js'
 import { expecting, mustFind, type Statement, statement } from './statement.js'
 import type { PlatformTables, TenantTables } from './tables.js'
@@ -272,11 +271,7 @@ class Attempt {
     const access = answered.at(-1)?.rows[0] as AccessRow | undefined
     if (!access) throw new Error('the database is not migrated: it has no row for the platform')
     judge(access) // before the answer of an earlier run is released
-    if (claim) {
-      const held = answered.at(-2)?.rows[0] as { hash: Buffer; done: boolean; answer: Buffer }
-      if (!held.hash.equals(claim.hash)) throw new Fault('REQUEST_ID_REUSED', 'this request_id came with another body before')
-      if (held.done) throw new Replay(held.answer)
-    }
+    if (claim) checkClaim(claim, answered)
     return access
   }
 

@@ -1,3 +1,4 @@
+import type { Ring } from '../keys/ring.js'
 import { type AddressLimiter, addressLimitLayer } from './address-limit.layer.js'
 import { authenticateLayer, type Verifier } from './authenticate.layer.js'
 import { authorizeLayer } from './authorize.layer.js'
@@ -18,6 +19,8 @@ export interface LayerDeps {
   readonly addressLimiter: AddressLimiter
   readonly verifiers: readonly Verifier[]
   readonly rateLimits: RateLimits
+  /** Seals what is kept of answers with secrets. */
+  readonly ring: Ring
   /** Of one principal, at a time. */
   readonly streamsMax: number
 }
@@ -35,6 +38,6 @@ export function buildLayers(deps: LayerDeps): readonly Layer[] {
     authorizeLayer(),
     validateLayer(),
     streamLimitLayer(deps.streamsMax),
-    idempotencyLayer(),
+    idempotencyLayer(deps.ring),
   ]
 }

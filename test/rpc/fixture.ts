@@ -4,6 +4,7 @@ import { Tenant } from '../../gen/customer/tenant/v1/tenant.js'
 import { GetTenantRequest, TenantServiceClient, TenantServiceService } from '../../gen/customer/tenant/v1/tenant_service.js'
 import { BadRequest, ErrorInfo, RetryInfo } from '../../gen/google/rpc/error_details.js'
 import { Status } from '../../gen/google/rpc/status.js'
+import { makeRingKey, openRing, parseRingKeys } from '../../server/keys/ring.js'
 import type { AddressLimiter } from '../../server/rpc/address-limit.layer.js'
 import type { Principal } from '../../server/rpc/call.js'
 import { openCalls } from '../../server/rpc/drain.layer.js'
@@ -68,6 +69,7 @@ export async function startFixture(options: FixtureOptions = {}) {
       },
     ],
     rateLimits: options.rateLimits ?? (async () => ({ allowed: true, limit: 100, remaining: 99, resetMs: 60_000 })),
+    ring: openRing(parseRingKeys(makeRingKey())),
     streamsMax: options.streamsMax ?? 5,
   })
   const answer = async () => tenant

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { SetupMissing } from '../../server/db/logins.js'
 import { migrateAs } from '../../server/db/migrate.command.js'
+import { platformScripts } from '../../server/db/scripts.js'
 import { makePlatformKey } from '../../server/services/platform-accounts/first-key.rules.js'
 import { connect } from '../support/client.js'
 import { urlIn } from '../support/databases.js'
@@ -33,7 +34,8 @@ describe('a database that a superuser must prepare', () => {
       code: 1,
       output: expect.stringContaining('the database was not migrated, or not for the login of DATABASE_URL: run `migrate` first'),
     })
-    expect(await database.migrate()).toEqual({ code: 0, output: 'platform 0001: Success\nthe database is up to date\n' })
+    const steps = platformScripts.map(({ version }) => `platform ${String(version).padStart(4, '0')}: Success\n`)
+    expect(await database.migrate()).toEqual({ code: 0, output: `${steps.join('')}the database is up to date\n` })
     const written = () =>
       database.superuser.query(`select 'setting', xmin::text from pg_db_role_setting union all select 'member', xmin::text from pg_auth_members
         union all select 'role', xmin::text from pg_authid union all select 'script', xmin::text from platform.schema_versions
