@@ -74,7 +74,7 @@ select from platform.tenant_counters where tenant_id = 'platform' for no key upd
 insert into platform.platform_service_accounts (id, display_name, permissions) select $1, 'bootstrap', '{*}' where not exists (select from platform.platform_api_keys where bootstrap);
 insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, bootstrap) select $2, $1, 'bootstrap', $3, '{*}', true where not exists (select from platform.platform_api_keys where bootstrap);
 insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where exists (select from platform.platform_service_accounts where id = $1);
-update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit) where tenant_id = 'platform';
+update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit), access_revision = access_revision + (exists (select from platform.platform_service_accounts where id = $1))::integer where tenant_id = 'platform';
 select secret_hash, revoke_time is not null as revoked from platform.platform_api_keys where bootstrap;
 
 -- platform-accounts: insertPlatformKey
@@ -86,7 +86,7 @@ select from platform.tenant_counters where tenant_id = 'platform' for no key upd
 insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, 'recovered', $2);
 insert into platform.platform_api_keys (id, platform_service_account_id, display_name, secret_hash, scopes, expire_time) values ($2, $1, 'recovered', $3, $4, now() + $5 * interval '1 day');
 insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where $1::text is not null;
-update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit) where tenant_id = 'platform';
+update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit), access_revision = access_revision + ($1::text is not null)::integer where tenant_id = 'platform';
 
 -- platform-accounts: revokePlatformKey
 update platform.platform_api_keys set revoke_time = now() where id = $1 and revoke_time is null;

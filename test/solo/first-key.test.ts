@@ -103,7 +103,13 @@ describe('the first platform key', () => {
     for (const key of [first, other])
       expect([await callWith(three, key), await callWith(four, key)]).toEqual(['UNAUTHENTICATED', 'UNAUTHENTICATED'])
 
+    const revision = async () => {
+      const text = `select access_revision::integer as at from platform.tenant_counters where tenant_id = 'platform'`
+      return (await ask<{ at: number }>(database, text))[0]?.at ?? Number.NaN
+    }
+    const before = await revision()
     const key = await recover({ DATABASE_URL: database.urls.app })
+    expect(await revision()).toBe(before + 1)
     expect([await callWith(three, key), await callWith(four, key)]).toEqual(['OK', 'OK'])
     const clients = connect(three.address(), key)
     const { slug } = await clients.tenants.createTenant({

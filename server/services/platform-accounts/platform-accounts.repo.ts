@@ -90,15 +90,18 @@ export async function insertRecoveredKey(pool: Pool, key: RecoveredKey): Promise
   ])
 }
 
-/** The counter is locked already; the entry is the trail's next, if `condition` holds. */
+/** The counter is locked already; if `condition` holds, the entry is the trail's next, and rights that were read before are void. */
 const auditing = (condition: string, id: string, entry: string): Statement[] => [
   statement(
     `insert into platform.platform_audit (audit_seq, time, entry)
     select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where ${condition}`,
     [id, entry],
   ),
-  statement(`update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit)
-    where tenant_id = 'platform'`),
+  statement(
+    `update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit),
+      access_revision = access_revision + (${condition})::integer where tenant_id = 'platform'`,
+    [id],
+  ),
 ]
 
 export interface NewPlatformKey {
