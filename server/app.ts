@@ -32,6 +32,7 @@ import { eventsService } from './services/events/events.service.js'
 import type { WatchTimings } from './services/events/watch-events.js'
 import { platformService } from './services/platform/platform.service.js'
 import { ensureFirstKey } from './services/platform-accounts/bootstrap.command.js'
+import { platformAccountsService } from './services/platform-accounts/platform-accounts.service.js'
 import { platformKeyVerifier } from './services/platform-accounts/platform-key.verifier.js'
 import { freeSlugLike } from './services/tenants/tenants.repo.js'
 import { tenantsService } from './services/tenants/tenants.service.js'
@@ -145,10 +146,16 @@ export function createApp(
       streamsMax: 5,
     })
     const options = { ...settings, schemaVersion: tenantVersion, purgeAfterDays: settings.tenantPurgeAfterDays }
-    const named = ['customer.event.v1.EventService', 'customer.platform.v1.PlatformService', 'customer.tenant.v1.TenantService']
+    const named = [
+      'customer.event.v1.EventService',
+      'customer.platform.v1.PlatformAccountService',
+      'customer.platform.v1.PlatformService',
+      'customer.tenant.v1.TenantService',
+    ]
     const services = [
       tenantsService({ db, ring, now, options }, layers),
       eventsService(db, poll, layers, watchTimings),
+      platformAccountsService({ db, ring, now }, layers),
       platformService(
         {
           name: 'customer-management',

@@ -69,6 +69,9 @@ select k.id, k.platform_service_account_id as account_id, k.secret_hash, a.key_v
 -- platform-accounts: findPlatformKey
 select k.id, k.platform_service_account_id as account_id, k.secret_hash, a.key_valid as valid, a.scopes from platform.platform_api_keys k cross join lateral platform.access(k.id, '', $2) a where k.id = $1;
 
+-- platform-accounts: insertAccount
+/* as platform_app */ with w as (insert into "platform"."platform_service_accounts" ("id", "display_name", "permissions", "row_version", "create_time", "update_time", "suspend_time", "delete_time") values ($1, $2, $3, $4, $5, $6, $7, $8) returning 1) select lib.require_rows((select count(*) from w), $9);
+
 -- platform-accounts: insertFirstKey
 select from platform.tenant_counters where tenant_id = 'platform' for no key update;
 insert into platform.platform_service_accounts (id, display_name, permissions) select $1, 'bootstrap', '{*}' where not exists (select from platform.platform_api_keys where bootstrap);
@@ -76,6 +79,9 @@ insert into platform.platform_api_keys (id, platform_service_account_id, display
 insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where exists (select from platform.platform_service_accounts where id = $1);
 update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit), access_revision = access_revision + (exists (select from platform.platform_service_accounts where id = $1))::integer where tenant_id = 'platform';
 select secret_hash, revoke_time is not null as revoked from platform.platform_api_keys where bootstrap;
+
+-- platform-accounts: insertKey
+/* as platform_app */ with w as (insert into "platform"."platform_api_keys" ("id", "platform_service_account_id", "display_name", "scopes", "create_time", "expire_time", "revoke_time", "secret_hash") values ($1, $2, $3, $4, $5, $6, $7, $8) returning 1) select lib.require_rows((select count(*) from w), $9);
 
 -- platform-accounts: insertPlatformKey
 insert into platform.platform_service_accounts (id, display_name, permissions) values ($1, $2, $3);
@@ -88,9 +94,43 @@ insert into platform.platform_api_keys (id, platform_service_account_id, display
 insert into platform.platform_audit (audit_seq, time, entry) select coalesce((select max(audit_seq) from platform.platform_audit), 0) + 1, clock_timestamp(), $2 where $1::text is not null;
 update platform.tenant_counters set audit_seq = (select coalesce(max(audit_seq), 0) from platform.platform_audit), access_revision = access_revision + ($1::text is not null)::integer where tenant_id = 'platform';
 
+-- platform-accounts: keepManager
+/* as platform_app */ select "k"."id" from "platform"."platform_api_keys" as "k" inner join "platform"."platform_service_accounts" as "a" on "a"."id" = "k"."platform_service_account_id" where "a"."suspend_time" is null and "a"."delete_time" is null and "k"."revoke_time" is null and coalesce("k"."expire_time" > $1, true) and "a"."permissions" && array[$2, $3]::text[] and "k"."scopes" && array[$4, $5]::text[] limit $6;
+/* as platform_app */ select lib.require_rows(exists(select "k"."id" from "platform"."platform_api_keys" as "k" inner join "platform"."platform_service_accounts" as "a" on "a"."id" = "k"."platform_service_account_id" where "a"."suspend_time" is null and "a"."delete_time" is null and "k"."revoke_time" is null and coalesce("k"."expire_time" > $1, true) and "a"."permissions" && array[$2, $3]::text[] and "k"."scopes" && array[$4, $5]::text[])::int, 1);
+
+-- platform-accounts: listAccounts
+/* as platform_app */ select "a"."id", "a"."display_name", "a"."permissions", "a"."row_version", "a"."create_time", "a"."update_time", "a"."suspend_time", "a"."delete_time", "a"."create_time"::text as "at" from "platform"."platform_service_accounts" as "a" order by "a"."create_time" desc, "a"."id" desc limit $1;
+/* as platform_app */ select "a"."id", "a"."display_name", "a"."permissions", "a"."row_version", "a"."create_time", "a"."update_time", "a"."suspend_time", "a"."delete_time", "a"."create_time"::text as "at" from "platform"."platform_service_accounts" as "a" where "a"."delete_time" is null and "a"."suspend_time" is null and ("a"."create_time", "a"."id") < ($1::timestamptz, $2) order by "a"."create_time" desc, "a"."id" desc limit $3;
+/* as platform_app */ select "a"."id", "a"."display_name", "a"."permissions", "a"."row_version", "a"."create_time", "a"."update_time", "a"."suspend_time", "a"."delete_time", "a"."create_time"::text as "at" from "platform"."platform_service_accounts" as "a" where "a"."delete_time" is null and "a"."suspend_time" is not null and ("a"."create_time", "a"."id") < ($1::timestamptz, $2) order by "a"."create_time" desc, "a"."id" desc limit $3;
+/* as platform_app */ select "a"."id", "a"."display_name", "a"."permissions", "a"."row_version", "a"."create_time", "a"."update_time", "a"."suspend_time", "a"."delete_time", "a"."create_time"::text as "at" from "platform"."platform_service_accounts" as "a" where "a"."delete_time" is null and "a"."delete_time" is not null and ("a"."create_time", "a"."id") < ($1::timestamptz, $2) order by "a"."create_time" desc, "a"."id" desc limit $3;
+
+-- platform-accounts: listKeys
+/* as platform_app */ select "k"."id", "k"."platform_service_account_id", "k"."display_name", "k"."scopes", "k"."create_time", "k"."expire_time", "k"."revoke_time", "k"."create_time"::text as "at" from "platform"."platform_api_keys" as "k" order by "k"."create_time" desc, "k"."id" desc limit $1;
+/* as platform_app */ select "k"."id", "k"."platform_service_account_id", "k"."display_name", "k"."scopes", "k"."create_time", "k"."expire_time", "k"."revoke_time", "k"."create_time"::text as "at" from "platform"."platform_api_keys" as "k" where "k"."revoke_time" is null and "k"."platform_service_account_id" = $1 and coalesce("k"."expire_time" > $2, true) and ("k"."create_time", "k"."id") < ($3::timestamptz, $4) order by "k"."create_time" desc, "k"."id" desc limit $5;
+/* as platform_app */ select "k"."id", "k"."platform_service_account_id", "k"."display_name", "k"."scopes", "k"."create_time", "k"."expire_time", "k"."revoke_time", "k"."create_time"::text as "at" from "platform"."platform_api_keys" as "k" where "k"."revoke_time" is null and "k"."platform_service_account_id" = $1 and "k"."expire_time" <= $2 and ("k"."create_time", "k"."id") < ($3::timestamptz, $4) order by "k"."create_time" desc, "k"."id" desc limit $5;
+/* as platform_app */ select "k"."id", "k"."platform_service_account_id", "k"."display_name", "k"."scopes", "k"."create_time", "k"."expire_time", "k"."revoke_time", "k"."create_time"::text as "at" from "platform"."platform_api_keys" as "k" where "k"."revoke_time" is null and "k"."platform_service_account_id" = $1 and "k"."revoke_time" is not null and ("k"."create_time", "k"."id") < ($2::timestamptz, $3) order by "k"."create_time" desc, "k"."id" desc limit $4;
+
+-- platform-accounts: lockAccount
+/* as platform_app */ select "a"."id", "a"."display_name", "a"."permissions", "a"."row_version", "a"."create_time", "a"."update_time", "a"."suspend_time", "a"."delete_time" from "platform"."platform_service_accounts" as "a" where "a"."id" = $1 for no key update;
+
+-- platform-accounts: lockKey
+/* as platform_app */ select "k"."id", "k"."platform_service_account_id", "k"."display_name", "k"."scopes", "k"."create_time", "k"."expire_time", "k"."revoke_time", "a"."permissions" from "platform"."platform_api_keys" as "k" inner join "platform"."platform_service_accounts" as "a" on "a"."id" = "k"."platform_service_account_id" where "k"."id" = $1 for no key update of "k";
+
+-- platform-accounts: readAccount
+/* as platform_app */ select "a"."id", "a"."display_name", "a"."permissions", "a"."row_version", "a"."create_time", "a"."update_time", "a"."suspend_time", "a"."delete_time" from "platform"."platform_service_accounts" as "a" where "a"."id" = $1;
+
+-- platform-accounts: revokeKey
+/* as platform_app */ with w as (update "platform"."platform_api_keys" set "revoke_time" = $1 where "id" = $2 returning 1) select lib.require_rows((select count(*) from w), $3);
+
+-- platform-accounts: revokeKeysOf
+/* as platform_app */ update "platform"."platform_api_keys" set "revoke_time" = $1 where "platform_service_account_id" = $2 and "revoke_time" is null;
+
 -- platform-accounts: revokePlatformKey
 update platform.platform_api_keys set revoke_time = now() where id = $1 and revoke_time is null;
 update platform.tenant_counters set access_revision = access_revision + 1 where tenant_id = 'platform';
+
+-- platform-accounts: updateAccount
+/* as platform_app */ with w as (update "platform"."platform_service_accounts" set "display_name" = $1, "permissions" = $2, "row_version" = $3, "update_time" = $4, "suspend_time" = $5, "delete_time" = $6 where "id" = $7 returning 1) select lib.require_rows((select count(*) from w), $8);
 
 -- events: readEvents
 /* as platform_app */  select b.last_sequence, b.oldest_sequence, e.tenant_id, e.stream, e.sequence, e.id, e.type, e.subject, e.traceparent, e.correlation_id, e.causation_id, to_char(e.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, e.over, case when e.bytes <= $1::integer and not e.over then e.payload end as payload from ( select c.tenant_id, c.domain_sequence as last_sequence, coalesce( (select o.sequence from platform.events o where o.tenant_id = c.tenant_id and o.stream = 'domain' order by o.sequence limit 1), c.domain_sequence + 1) as oldest_sequence from platform.tenant_counters c where c.tenant_id = $2 ) b left join lateral ( select f.*, octet_length(f.payload) as bytes, row_number() over up > 1 and sum(case when octet_length(f.payload) <= $3::integer then octet_length(f.payload) else 0 end + $4::integer) over up > $5::bigint as over from ( select * from platform.events d where d.tenant_id = b.tenant_id and d.stream = 'domain' and d.sequence > coalesce($6::bigint, b.oldest_sequence - 1) and d.sequence <= coalesce($7::bigint, b.oldest_sequence - 1) + $8::integer and ($9::text = '' or d.type = $10::text) order by d.sequence limit $11::integer ) f window up as (order by f.sequence) ) e on true order by e.sequence;

@@ -19,6 +19,9 @@ import * as relay from '../../server/outbox/relay.repo.js'
 import * as events from '../../server/services/events/events.repo.js'
 import * as invitations from '../../server/services/invitations/invitations.repo.js'
 import * as accounts from '../../server/services/platform-accounts/platform-accounts.repo.js'
+import { newAccount } from '../../server/services/platform-accounts/platform-accounts.rules.js'
+import * as apiKeys from '../../server/services/platform-accounts/platform-api-keys.repo.js'
+import * as serviceAccounts from '../../server/services/platform-accounts/platform-service-accounts.repo.js'
 import * as roles from '../../server/services/roles/roles.repo.js'
 import { defaultRoles } from '../../server/services/roles/roles.rules.js'
 import * as tenants from '../../server/services/tenants/tenants.repo.js'
@@ -155,13 +158,47 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
         expire_time: now,
       }),
   }
-  const accountSamples: Samples<typeof accounts> = {
+  const at = { at: '2026-01-01', id: 'psa' }
+  const account = newAccount({ id: 'psa', display_name: 'd', permissions: ['a-b'] }, now)
+  const accountSamples: Samples<typeof accounts & typeof serviceAccounts & typeof apiKeys> = {
     findPlatformKey: (_, pool) => accounts.findPlatformKey(pool, 'pky', '0 milliseconds'),
     findBootstrapKey: (_, pool) => accounts.findBootstrapKey(pool, '0 milliseconds'),
     insertFirstKey: (_, pool) => accounts.insertFirstKey(pool, key),
     insertRecoveredKey: (_, pool) => accounts.insertRecoveredKey(pool, { ...key, scopes: ['a-b'], goodForDays: 90 }),
     insertPlatformKey: (_, pool) => accounts.insertPlatformKey(pool, { ...key, displayName: 'd', scopes: ['a-b'], expireTime: null }),
     revokePlatformKey: (_, pool) => accounts.revokePlatformKey(pool, 'pky'),
+    readAccount: (tx) => serviceAccounts.readAccount(tx, 'psa'),
+    lockAccount: (tx) => serviceAccounts.lockAccount(tx, 'psa'),
+    insertAccount: (tx) => serviceAccounts.insertAccount(tx, account),
+    updateAccount: (tx) => serviceAccounts.updateAccount(tx, account),
+    listAccounts: async (tx) => {
+      await serviceAccounts.listAccounts(tx, { state: undefined, showDeleted: true }, undefined, 50)
+      for (const state of ['ACTIVE', 'SUSPENDED', 'DELETED'] as const)
+        await serviceAccounts.listAccounts(tx, { state, showDeleted: false }, at, 50)
+    },
+    lockKey: (tx) => apiKeys.lockKey(tx, 'pky'),
+    insertKey: (tx) =>
+      apiKeys.insertKey(
+        tx,
+        {
+          id: 'pky',
+          platform_service_account_id: 'psa',
+          display_name: 'd',
+          scopes: ['a-b'],
+          create_time: now,
+          expire_time: now,
+          revoke_time: null,
+        },
+        key.secretHash,
+      ),
+    revokeKey: (tx) => apiKeys.revokeKey(tx, 'pky', now),
+    revokeKeysOf: (tx) => apiKeys.revokeKeysOf(tx, 'psa', now),
+    listKeys: async (tx) => {
+      await apiKeys.listKeys(tx, { accountId: '', state: undefined, showDeleted: true, now }, undefined, 50)
+      for (const state of ['ACTIVE', 'EXPIRED', 'REVOKED'] as const)
+        await apiKeys.listKeys(tx, { accountId: 'psa', state, showDeleted: false, now }, at, 50)
+    },
+    keepManager: (tx) => apiKeys.keepManager(tx, now),
   }
   const eventSamples: Samples<typeof events> = {
     readEvents: async (tx) => {

@@ -1,5 +1,6 @@
 import { type CallOptions, type Client, type ClientUnaryCall, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import { EventServiceClient } from '../../gen/customer/event/v1/event_service.js'
+import { PlatformAccountServiceClient } from '../../gen/customer/platform/v1/platform_account_service.js'
 import { PlatformServiceClient } from '../../gen/customer/platform/v1/platform_service.js'
 import { TenantServiceClient } from '../../gen/customer/tenant/v1/tenant_service.js'
 import { BadRequest, ErrorInfo, RetryInfo } from '../../gen/google/rpc/error_details.js'
@@ -50,6 +51,7 @@ export interface Clients {
   readonly tenants: Promised<Pick<TenantServiceClient, keyof TenantServiceClient>>
   readonly events: Promised<Omit<EventServiceClient, 'watchEvents'>> & Pick<EventServiceClient, 'watchEvents'>
   readonly platform: Promised<Pick<PlatformServiceClient, keyof PlatformServiceClient>>
+  readonly platformAccounts: Promised<Pick<PlatformAccountServiceClient, keyof PlatformAccountServiceClient>>
   /** The headers of these clients, for streams and for calls of one's own. */
   metadata(headers?: Record<string, string>): Metadata
   close(): void
@@ -91,6 +93,10 @@ export function connect(address: string, key: string | undefined, headers: Recor
     platform: promised(
       PlatformServiceClient as never,
       (PlatformServiceClient as unknown as { service: Record<string, unknown> }).service,
+    ) as never,
+    platformAccounts: promised(
+      PlatformAccountServiceClient as never,
+      (PlatformAccountServiceClient as unknown as { service: Record<string, unknown> }).service,
     ) as never,
     metadata,
     close: () => {

@@ -1,4 +1,4 @@
-import type { ColumnType, Generated } from 'kysely'
+import type { ColumnType, Generated, Selectable } from 'kysely'
 
 /** `platform.platform_service_accounts`: tools and operators of the platform. */
 export interface PlatformServiceAccountsTable {
@@ -28,6 +28,10 @@ export interface PlatformApiKeysTable {
   expire_time: Date | null
   revoke_time: Date | null
 }
+
+export type PlatformServiceAccountRow = Selectable<PlatformServiceAccountsTable>
+/** A key as all of this room's functions know it; its hash is for the verifier alone. */
+export type PlatformApiKeyRow = Omit<Selectable<PlatformApiKeysTable>, 'secret_hash' | 'bootstrap'>
 
 declare module '../../db/tables.js' {
   interface PlatformTables {

@@ -1,9 +1,8 @@
-import { declaredPermissions } from '../../contract/policies.js'
 import { openPool, type PoolOptions } from '../../db/pool.js'
 import { checkVersions } from '../../db/versions.js'
-import { tenantPermissions } from '../roles/roles.rules.js'
 import { keyRow, makePlatformKey } from './first-key.rules.js'
 import { insertRecoveredKey } from './platform-accounts.repo.js'
+import { knownPermissions } from './platform-accounts.rules.js'
 
 const goodForDays = 90
 
@@ -17,7 +16,7 @@ export async function recoverPlatformKey(options: Omit<PoolOptions, 'max'>, acto
   try {
     await checkVersions(pool)
     const key = makePlatformKey()
-    const scopes = [...new Set([...declaredPermissions(), 'platform-manage-accounts', ...tenantPermissions])].slice(0, 64)
+    const scopes = knownPermissions()
     await insertRecoveredKey(pool, { ...keyRow(key, 'platform-api-key.recover', actor), scopes, goodForDays })
     return key
   } finally {

@@ -1,0 +1,26 @@
+import type { PlatformServiceAccount } from '../../../gen/customer/platform/v1/platform_account.js'
+import type { DeletePlatformServiceAccountRequest } from '../../../gen/customer/platform/v1/platform_account_service.js'
+import type { Database } from '../../db/database.js'
+import { inPlatform } from '../../db/in-tenant.js'
+import type { Handler } from '../../rpc/call.js'
+import { recordAccount } from './account.record.js'
+import { checkRank, remove } from './platform-accounts.rules.js'
+import { accountToWire } from './platform-accounts.wire.js'
+import { keepManager, revokeKeysOf } from './platform-api-keys.repo.js'
+import { lockAccount, updateAccount } from './platform-service-accounts.repo.js'
+
+export function deletePlatformServiceAccount(db: Database): Handler<DeletePlatformServiceAccountRequest, PlatformServiceAccount> {
+  return ({ platformServiceAccountId, etag }, call) =>
+    inPlatform(db, call, async (tx) => {
+      const row = await lockAccount(tx, platformServiceAccountId)
+      const { scopes, now } = await tx.access
+      checkRank(scopes, row)
+      const next = remove(row, { etag, now })
+      if (!next) return accountToWire(row)
+      await keepManager(tx, now)
+      updateAccount(tx, next)
+      revokeKeysOf(tx, next.id, now)
+      recordAccount(tx, next)
+      return accountToWire(next)
+    })
+}
