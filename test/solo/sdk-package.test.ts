@@ -124,7 +124,7 @@ describe('the packed SDK', () => {
     const samples = await readmeSamples()
     const sources = Object.fromEntries([typesSample, ...samples].map((code, i) => [`sample-${i}.ts`, code]))
     await compile(`types-${options.exactOptionalPropertyTypes}`, sources, { ...options, noEmit: true })
-    expect(samples).toHaveLength(3)
+    expect(samples).toHaveLength(4)
   })
 
   it("runs the README's ten lines, and ends by itself", async () => {

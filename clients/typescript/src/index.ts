@@ -8,6 +8,26 @@ export type {
   ListEventTypesResponse,
   WatchEventsRequest,
 } from '../../../gen/customer/event/v1/event_service.js'
+export {
+  type PlatformApiKey,
+  PlatformApiKeyState,
+  type PlatformServiceAccount,
+  PlatformServiceAccountState,
+} from '../../../gen/customer/platform/v1/platform_account.js'
+export type {
+  CreatePlatformApiKeyRequest,
+  CreatePlatformServiceAccountRequest,
+  DeletePlatformServiceAccountRequest,
+  GetPlatformServiceAccountRequest,
+  ListPlatformApiKeysRequest,
+  ListPlatformApiKeysResponse,
+  ListPlatformServiceAccountsRequest,
+  ListPlatformServiceAccountsResponse,
+  ResumePlatformServiceAccountRequest,
+  RevokePlatformApiKeyRequest,
+  SuspendPlatformServiceAccountRequest,
+  UpdatePlatformServiceAccountRequest,
+} from '../../../gen/customer/platform/v1/platform_account_service.js'
 export type { GetServerInfoRequest, ServerInfo } from '../../../gen/customer/platform/v1/platform_service.js'
 export { type Contacts, type Tenant, TenantState } from '../../../gen/customer/tenant/v1/tenant.js'
 export {

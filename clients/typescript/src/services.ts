@@ -5,6 +5,19 @@ import {
   ListEventTypesRequest,
   WatchEventsRequest,
 } from '../../../gen/customer/event/v1/event_service.js'
+import {
+  CreatePlatformApiKeyRequest,
+  CreatePlatformServiceAccountRequest,
+  DeletePlatformServiceAccountRequest,
+  GetPlatformServiceAccountRequest,
+  ListPlatformApiKeysRequest,
+  ListPlatformServiceAccountsRequest,
+  PlatformAccountServiceService as platformAccounts,
+  ResumePlatformServiceAccountRequest,
+  RevokePlatformApiKeyRequest,
+  SuspendPlatformServiceAccountRequest,
+  UpdatePlatformServiceAccountRequest,
+} from '../../../gen/customer/platform/v1/platform_account_service.js'
 import { GetServerInfoRequest, PlatformServiceService as platform } from '../../../gen/customer/platform/v1/platform_service.js'
 import {
   CreateTenantRequest,
@@ -47,6 +60,24 @@ const platformFaces = {
   getServerInfo: read(platform.getServerInfo, GetServerInfoRequest),
 } satisfies Faces<typeof platform>
 
+const platformAccountFaces = {
+  createPlatformServiceAccount: mutation(platformAccounts.createPlatformServiceAccount, CreatePlatformServiceAccountRequest),
+  getPlatformServiceAccount: read(platformAccounts.getPlatformServiceAccount, GetPlatformServiceAccountRequest),
+  listPlatformServiceAccounts: list(
+    platformAccounts.listPlatformServiceAccounts,
+    ListPlatformServiceAccountsRequest,
+    'platformServiceAccounts',
+    byPageToken,
+  ),
+  updatePlatformServiceAccount: mutation(platformAccounts.updatePlatformServiceAccount, UpdatePlatformServiceAccountRequest),
+  suspendPlatformServiceAccount: mutation(platformAccounts.suspendPlatformServiceAccount, SuspendPlatformServiceAccountRequest),
+  resumePlatformServiceAccount: mutation(platformAccounts.resumePlatformServiceAccount, ResumePlatformServiceAccountRequest),
+  deletePlatformServiceAccount: mutation(platformAccounts.deletePlatformServiceAccount, DeletePlatformServiceAccountRequest),
+  createPlatformApiKey: mutation(platformAccounts.createPlatformApiKey, CreatePlatformApiKeyRequest),
+  listPlatformApiKeys: list(platformAccounts.listPlatformApiKeys, ListPlatformApiKeysRequest, 'platformApiKeys', byPageToken),
+  revokePlatformApiKey: mutation(platformAccounts.revokePlatformApiKey, RevokePlatformApiKeyRequest),
+} satisfies Faces<typeof platformAccounts>
+
 export interface Services {
   /** The registry of customer organisations. */
   readonly tenants: Bound<typeof tenants, typeof tenantFaces>
@@ -54,10 +85,13 @@ export interface Services {
   readonly events: Bound<typeof events, typeof eventFaces>
   /** The service about itself. */
   readonly platform: Bound<typeof platform, typeof platformFaces>
+  /** The platform's own service accounts and their keys. */
+  readonly platformAccounts: Bound<typeof platformAccounts, typeof platformAccountFaces>
 }
 
 export const bindServices = (transport: Transport): Services => ({
   tenants: bind(transport, tenants, tenantFaces),
   events: bind(transport, events, eventFaces),
   platform: bind(transport, platform, platformFaces),
+  platformAccounts: bind(transport, platformAccounts, platformAccountFaces),
 })

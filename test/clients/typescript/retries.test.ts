@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type ClientOptions, createClient } from '../../../clients/typescript/src/index.js'
 import { EventServiceService } from '../../../gen/customer/event/v1/event_service.js'
+import { PlatformAccountServiceService } from '../../../gen/customer/platform/v1/platform_account_service.js'
 import { PlatformServiceService } from '../../../gen/customer/platform/v1/platform_service.js'
 import { TenantServiceService } from '../../../gen/customer/tenant/v1/tenant_service.js'
 import { methodDesc } from '../../../server/contract/descriptors.js'
@@ -144,7 +145,12 @@ describe('retries', () => {
   })
 
   it('every RPC with a request_id gets one; every one without it changes nothing', async () => {
-    const services = { tenants: TenantServiceService, events: EventServiceService, platform: PlatformServiceService }
+    const services = {
+      tenants: TenantServiceService,
+      events: EventServiceService,
+      platform: PlatformServiceService,
+      platformAccounts: PlatformAccountServiceService,
+    }
     const names = Object.values(services).flatMap((service) => Object.keys(service))
     const unavailable = always(failure('UNAVAILABLE'))
     const { client, seen } = await setUp({

@@ -12,6 +12,7 @@ import {
 import type { Event } from '../../../gen/customer/event/v1/event.js'
 import { Event as EventMessage } from '../../../gen/customer/event/v1/event.js'
 import { EventServiceService, WatchEventsResponse } from '../../../gen/customer/event/v1/event_service.js'
+import { PlatformAccountServiceService } from '../../../gen/customer/platform/v1/platform_account_service.js'
 import { PlatformServiceService } from '../../../gen/customer/platform/v1/platform_service.js'
 import { TenantServiceService } from '../../../gen/customer/tenant/v1/tenant_service.js'
 import { BadRequest, ErrorInfo, RetryInfo } from '../../../gen/google/rpc/error_details.js'
@@ -28,7 +29,12 @@ export interface Seen {
 
 export type UnaryScript = (seen: Seen, nth: number) => unknown
 export type StreamScript = (call: ServerWritableStream<unknown, unknown>, seen: Seen, nth: number) => void
-type UnaryRpc = Exclude<keyof (typeof TenantServiceService & typeof EventServiceService & typeof PlatformServiceService), 'watchEvents'>
+const services = [TenantServiceService, EventServiceService, PlatformServiceService, PlatformAccountServiceService]
+type Service = typeof TenantServiceService &
+  typeof EventServiceService &
+  typeof PlatformServiceService &
+  typeof PlatformAccountServiceService
+type UnaryRpc = Exclude<keyof Service, 'watchEvents'>
 export type Scripts = Partial<Record<UnaryRpc, UnaryScript>> & { watchEvents?: StreamScript }
 
 interface FailureDetails {
@@ -81,7 +87,7 @@ export const batch = (from: number, to: number, last = to) =>
 export async function startScriptedServer(scripts: Scripts, { port = 0, credentials = ServerCredentials.createInsecure() } = {}) {
   const seen: Seen[] = []
   const server = new Server()
-  for (const service of [TenantServiceService, EventServiceService, PlatformServiceService]) {
+  for (const service of services) {
     const handlers = Object.fromEntries(
       Object.entries(service).map(([rpc, definition]) => {
         let nth = 0
