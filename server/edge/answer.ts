@@ -4,7 +4,7 @@ import type { Reason } from '../rpc/fault.js'
 /** What this side of the service refuses by itself. */
 export type EdgeReason = Extract<
   Reason,
-  'FIELD_INVALID' | 'ROUTE_NOT_FOUND' | 'REQUEST_TOO_LARGE' | 'CREDENTIAL_MISSING' | 'DEPENDENCY_DOWN' | 'DEADLINE' | 'SHUTTING_DOWN'
+  'CANCELLED' | 'FIELD_INVALID' | 'ROUTE_NOT_FOUND' | 'REQUEST_TOO_LARGE' | 'CREDENTIAL_MISSING' | 'DEPENDENCY_DOWN' | 'DEADLINE'
 >
 
 /** An error of the edge or of the service behind it. */
@@ -75,18 +75,23 @@ export function allowed(response: ServerResponse): void {
 /** The one shape of all errors: gRPC's code and its name, a text, and google.rpc's details as JSON. */
 export const errorBody = ({ code, message, details }: EdgeError) => ({ code, status: names[code] ?? 'UNKNOWN', message, details })
 
-export const sendError = (response: ServerResponse, error: EdgeError) => sendJson(response, error.status, errorBody(error))
+/** `until`: the answer goes at once, and the connection stays open so long. */
+export const sendError = (response: ServerResponse, error: EdgeError, until?: Promise<void>) =>
+  send(response, error.status, JSON.stringify(errorBody(error)), until)
 
 export const sendAnswer = (response: ServerResponse, json: string) => send(response, 200, json)
 
 export const sendJson = (response: ServerResponse, status: number, body: object) => send(response, status, JSON.stringify(body))
 
-function send(response: ServerResponse, status: number, text: string): void {
+function send(response: ServerResponse, status: number, text: string, until?: Promise<void>): void {
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   })
-  response.end(response.req.method === 'HEAD' ? undefined : text)
+  const body = response.req.method === 'HEAD' ? '' : text
+  if (!until) return void response.end(body)
+  response.write(body)
+  until.then(() => response.end())
 }

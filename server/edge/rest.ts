@@ -39,9 +39,10 @@ export function createRest({ services, upstream, gatewaySecret }: RestOptions): 
       await pass(route, message)
     } catch (err) {
       if (!isEdgeError(err)) throw err
-      // what is left of the body is not read
-      if (!request.complete) response.setHeader('connection', 'close')
-      sendError(response, err)
+      if (request.complete) return sendError(response, err)
+      // who is still sending reads the answer behind that: a connection that is cut meanwhile would lose it
+      response.setHeader('connection', 'close')
+      sendError(response, err, lingering(request))
     }
 
     async function pass(route: Route, message: Uint8Array) {
@@ -116,17 +117,40 @@ function checkHeaders(raw: readonly string[]): void {
   if (timeout >= 0 && !/^\d{1,8}[HMSmun]$/.test(raw[2 * timeout + 1]!)) throw refused(400, 3, 'FIELD_INVALID', 'grpc-timeout is none')
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
-  const tooLarge = () => refused(413, 8, 'REQUEST_TOO_LARGE', 'the body is larger than 1 MiB')
-  if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) throw tooLarge()
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > bodyBytesMax) throw tooLarge()
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+const lingerMs = 2_000
+const lingerBytesMax = 16 * bodyBytesMax
+
+/** Until the rest of the body is here, unread; or has taken too long, or is too much. */
+function lingering(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    let length = 0
+    const timer = setTimeout(resolve, lingerMs)
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      if (length > lingerBytesMax) resolve()
+    })
+    request.on('close', resolve)
+    request.on('end', resolve)
+    request.resume()
+    request.once('close', () => clearTimeout(timer))
+  })
+}
+
+/** An early refusal must not destroy the stream, as a loop over it would: its connection would be gone before the answer. */
+function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const tooLarge = () => reject(refused(413, 8, 'REQUEST_TOO_LARGE', 'the body is larger than 1 MiB'))
+    if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) return tooLarge()
+    const chunks: Buffer[] = []
+    let length = 0
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      if (length > bodyBytesMax) tooLarge()
+      else chunks.push(chunk)
+    })
+    request.on('end', () => resolve(Buffer.concat(chunks)))
+    request.on('close', () => reject(refused(400, 1, 'CANCELLED', 'the body broke off')))
+  })
 }
 
 function objectOf(body: Buffer) {
