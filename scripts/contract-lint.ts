@@ -10,10 +10,11 @@ import {
 import { registry } from '../server/contract/descriptors.js'
 import { rulesOf } from '../server/contract/json-schema.js'
 import { bindingOf, type HttpRule, httpRulesOf, meet, routesOf, variablesOf } from '../server/contract/routes.js'
+import { type Described, linesOf, placeOf } from '../server/contract/source-info.js'
 
 /** Something that Kong's grpc-gateway would not carry, or not as it is meant, and what it stands at. */
 export interface Misfit {
-  readonly at: DescMethod | DescField | DescMessage | DescEnum
+  readonly at: Described
   readonly what: string
 }
 
@@ -48,7 +49,7 @@ function ruleMisfits(method: DescMethod, rule: HttpRule): string[] {
       ? query.filter((it) => !ofDelete(it)).map((it) => `${it.name} in a DELETE: ids, etag, request_id and force alone`)
       : []),
     // a body that the gateway lost looks like an update of nothing
-    verb === 'patch' && !/^ Errors:.*\bUPDATE_EMPTY\b/m.test(commentAt(method)) ? 'a PATCH without UPDATE_EMPTY among its errors' : '',
+    verb === 'patch' && !/^ Errors:.*\bUPDATE_EMPTY\b/m.test(linesOf(method)) ? 'a PATCH without UPDATE_EMPTY among its errors' : '',
   ].filter((it) => it !== '')
 }
 
@@ -113,27 +114,3 @@ export function lintContract(services: readonly DescService[]): string[] {
   )
   return [...new Set([...found, ...shadowed])]
 }
-
-function pathTo(at: Misfit['at']): number[] {
-  if (at.kind === 'rpc') return [6, at.parent.file.services.indexOf(at.parent), 2, at.parent.methods.indexOf(at)]
-  if (at.kind === 'field') return [...pathTo(at.parent), 2, at.parent.fields.indexOf(at)]
-  const inMessage = at.parent ? pathTo(at.parent) : []
-  const siblings: readonly unknown[] =
-    at.kind === 'message' ? (at.parent?.nestedMessages ?? at.file.messages) : (at.parent?.nestedEnums ?? at.file.enums)
-  const step = at.kind === 'message' ? (at.parent ? 3 : 4) : at.parent ? 4 : 5
-  return [...inMessage, step, siblings.indexOf(at)]
-}
-
-function locationOf(at: Misfit['at']) {
-  const file = at.kind === 'rpc' || at.kind === 'field' ? at.parent.file : at.file
-  const path = pathTo(at)
-  return { file, location: file.proto.sourceCodeInfo?.location.find((it) => it.path.join() === path.join()) }
-}
-
-function placeOf(at: Misfit['at']): string {
-  const { file, location } = locationOf(at)
-  return `proto/${file.proto.name}:${(location?.span[0] ?? 0) + 1}`
-}
-
-/** The comment above an RPC. */
-export const commentAt = (method: DescMethod): string => locationOf(method).location?.leadingComments ?? ''

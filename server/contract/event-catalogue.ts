@@ -1,5 +1,6 @@
 import { type DescMessage, getExtension, hasExtension, type Message } from '@bufbuild/protobuf'
 import { registry } from './descriptors.js'
+import { commentOf } from './source-info.js'
 
 export type EventStream = 'domain' | 'security' | 'platform'
 
@@ -34,13 +35,6 @@ function bareName(enumName: string, prefix: string, number: number, of: string):
   const value = registry.getEnum(enumName)?.value[number]
   if (!value || number === 0) throw new Error(`${of}: its event option has no valid ${enumName}`)
   return value.name.slice(prefix.length).toLowerCase()
-}
-
-/** The comment above a message of the top level, as one paragraph; '' where the descriptor has no source info. */
-export function commentOf(desc: DescMessage): string {
-  const index = desc.file.messages.indexOf(desc)
-  const place = desc.file.proto.sourceCodeInfo?.location.find(({ path }) => path.length === 2 && path[0] === 4 && path[1] === index)
-  return (place?.leadingComments ?? '').split(/\s+/).join(' ').trim()
 }
 
 function define(desc: DescMessage): EventDefinition {

@@ -58,12 +58,14 @@ function enumExample(desc: DescEnum, rules: FieldRules | undefined): Json {
   return value.name
 }
 
+const isUuid = (rules: FieldRules | undefined) => rules?.type.case === 'string' && rules.type.value.wellKnown.case === 'uuid'
+
 function scalarExample(scalar: ScalarType, rules: FieldRules | undefined): Json {
   const examples = rules?.type.value && 'example' in rules.type.value ? (rules.type.value.example as readonly unknown[]) : []
   const [first] = examples
   switch (scalar) {
     case ScalarType.STRING:
-      return typeof first === 'string' ? first : 'example'
+      return typeof first === 'string' ? first : isUuid(rules) ? '6f1c0a52-8d3e-4b7a-9c15-2e0d4f6a8b91' : 'example'
     case ScalarType.BYTES:
       return ''
     case ScalarType.BOOL:

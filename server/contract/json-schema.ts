@@ -6,6 +6,7 @@ import {
   type MapRules,
   type RepeatedRules,
 } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
+import { commentOf } from './source-info.js'
 
 /** JSON Schema, draft 2020-12. */
 export type JsonSchema = { readonly [keyword: string]: unknown }
@@ -20,7 +21,7 @@ const timestamp = 'google.protobuf.Timestamp'
  */
 export function jsonSchemaOf(desc: DescMessage, { id, description }: { id: string; description: string }): JsonSchema {
   const defs = new Map<string, JsonSchema>()
-  const root = messageSchema(desc, defs)
+  const root = messageSchema(desc, { defs, refTo: (typeName) => `#/$defs/${typeName}`, isThere: alwaysThere })
   return {
     $schema: draft,
     $id: id,
@@ -31,38 +32,42 @@ export function jsonSchemaOf(desc: DescMessage, { id, description }: { id: strin
   }
 }
 
+/** Where the schemas of nested messages go, and how they are said. */
+export interface SchemaStyle {
+  /** By type name. */
+  readonly defs: Map<string, JsonSchema>
+  refTo(typeName: string): string
+  /** Whether a field is there in every JSON of its message. */
+  isThere(field: DescField): boolean
+}
+
 /** `optional` scalars and messages are left out where they are unset; all else is always there. */
 const alwaysThere = (field: DescField) =>
   field.fieldKind === 'list' ||
   field.fieldKind === 'map' ||
   (field.fieldKind !== 'message' && field.presence === FeatureSet_FieldPresence.IMPLICIT)
 
-function messageSchema(desc: DescMessage, defs: Map<string, JsonSchema>): JsonSchema {
-  const required = desc.fields.filter((field) => alwaysThere(field) && field.oneof === undefined).map((field) => field.name)
+/** Without a name of its own; what it holds is added to the style's definitions. */
+export function messageSchema(desc: DescMessage, style: SchemaStyle): JsonSchema {
+  const required = desc.fields.filter((field) => style.isThere(field) && field.oneof === undefined).map((field) => field.name)
   return {
     type: 'object',
-    properties: Object.fromEntries(desc.fields.map((field) => [field.name, described(field, fieldSchema(field, defs))])),
+    properties: Object.fromEntries(desc.fields.map((field) => [field.name, described(field, fieldSchema(field, style))])),
     ...(required.length === 0 ? {} : { required }),
   }
 }
 
 /** The field's comment beside its schema; a `$ref` may have neighbours in this draft. */
 function described(field: DescField, schema: JsonSchema): JsonSchema {
-  const description = fieldComment(field)
+  const description = commentOf(field)
   return description === '' ? schema : { description, ...schema }
-}
-
-function fieldComment({ parent, name }: DescField): string {
-  const at = [4, parent.file.messages.indexOf(parent), 2, parent.fields.findIndex((it) => it.name === name)]
-  const place = parent.file.proto.sourceCodeInfo?.location.find(({ path }) => path.length === 4 && path.every((step, i) => step === at[i]))
-  return (place?.leadingComments ?? '').split(/\s+/).join(' ').trim()
 }
 
 /** The protovalidate rules of a field; undefined where it has none. */
 export const rulesOf = (field: DescField): FieldRules | undefined =>
   hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined
 
-function fieldSchema(field: DescField, defs: Map<string, JsonSchema>): JsonSchema {
+export function fieldSchema(field: DescField, style: SchemaStyle): JsonSchema {
   const rules = rulesOf(field)
   switch (field.fieldKind) {
     case 'scalar':
@@ -70,17 +75,17 @@ function fieldSchema(field: DescField, defs: Map<string, JsonSchema>): JsonSchem
     case 'enum':
       return enumSchema(field.enum)
     case 'message':
-      return reference(field.message, defs)
+      return reference(field.message, style)
     case 'list': {
       const list = rules?.type.case === 'repeated' ? rules.type.value : undefined
-      return { type: 'array', items: elementSchema(field, list?.items, defs), ...listBounds(list) }
+      return { type: 'array', items: elementSchema(field, list?.items, style), ...listBounds(list) }
     }
     case 'map': {
       const map = rules?.type.case === 'map' ? rules.type.value : undefined
       const names = map?.keys ? scalarSchema(field.mapKey, map.keys) : undefined
       return {
         type: 'object',
-        additionalProperties: elementSchema(field, map?.values, defs),
+        additionalProperties: elementSchema(field, map?.values, style),
         ...(names && field.mapKey === ScalarType.STRING ? { propertyNames: names } : {}),
         ...mapBounds(map),
       }
@@ -88,23 +93,20 @@ function fieldSchema(field: DescField, defs: Map<string, JsonSchema>): JsonSchem
   }
 }
 
-function elementSchema(
-  field: DescField & { fieldKind: 'list' | 'map' },
-  rules: FieldRules | undefined,
-  defs: Map<string, JsonSchema>,
-): JsonSchema {
-  if (field.message) return reference(field.message, defs)
+function elementSchema(field: DescField & { fieldKind: 'list' | 'map' }, rules: FieldRules | undefined, style: SchemaStyle): JsonSchema {
+  if (field.message) return reference(field.message, style)
   return field.enum ? enumSchema(field.enum) : scalarSchema(field.scalar!, rules)
 }
 
-function reference(desc: DescMessage, defs: Map<string, JsonSchema>): JsonSchema {
+function reference(desc: DescMessage, style: SchemaStyle): JsonSchema {
+  const { defs } = style
   if (desc.typeName === timestamp) return { type: 'string', format: 'date-time' }
   if (desc.typeName.startsWith('google.protobuf.')) throw new Error(`${desc.typeName}: no JSON Schema for it yet`)
   if (!defs.has(desc.typeName)) {
     defs.set(desc.typeName, {}) // stands here before its fields are looked at: a message may hold itself
-    defs.set(desc.typeName, messageSchema(desc, defs))
+    defs.set(desc.typeName, messageSchema(desc, style))
   }
-  return { $ref: `#/$defs/${desc.typeName}` }
+  return { $ref: style.refTo(desc.typeName) }
 }
 
 const enumSchema = (desc: DescEnum): JsonSchema => ({ type: 'string', enum: desc.values.map((value) => value.name) })
@@ -144,6 +146,7 @@ function stringBounds(rules: FieldRules | undefined): JsonSchema {
     ...(shortest.length === 0 ? {} : { minLength: Number(shortest[0]) }),
     ...(longest.length === 0 ? {} : { maxLength: Number(longest[0]) }),
     ...(it.pattern === '' ? {} : { pattern: it.pattern }),
+    ...(it.wellKnown.case === 'uuid' ? { format: 'uuid' } : {}),
   }
 }
 

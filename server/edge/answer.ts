@@ -93,5 +93,5 @@ function send(response: ServerResponse, status: number, text: string, until?: Pr
   const body = response.req.method === 'HEAD' ? '' : text
   if (!until) return void response.end(body)
   response.write(body)
-  until.then(() => response.end())
+  void until.then(() => response.end())
 }

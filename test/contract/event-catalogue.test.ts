@@ -3,7 +3,8 @@ import { create, createFileRegistry, type DescExtension, type DescField, fromBin
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { describe, expect, it } from 'vitest'
 import { registry } from '../../server/contract/descriptors.js'
-import { commentOf, eventDefinition, eventTypes } from '../../server/contract/event-catalogue.js'
+import { eventDefinition, eventTypes } from '../../server/contract/event-catalogue.js'
+import { commentOf } from '../../server/contract/source-info.js'
 
 const has = ({ proto }: DescField, option: DescExtension) => proto.options !== undefined && hasExtension(proto.options, option)
 

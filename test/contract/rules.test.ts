@@ -3,11 +3,11 @@ import { clearExtension, createFileRegistry, type DescField, type DescMessage, f
 import { type FileDescriptorSet, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { field as fieldRules, type StringRules } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
 import { describe, expect, it } from 'vitest'
-import { commentAt } from '../../scripts/contract-lint.js'
 import { pathOf, registry, services } from '../../server/contract/descriptors.js'
 import { eventTypes } from '../../server/contract/event-catalogue.js'
 import { rulesOf } from '../../server/contract/json-schema.js'
 import { mutates, policyOf } from '../../server/contract/policies.js'
+import { linesOf } from '../../server/contract/source-info.js'
 
 const methods = services().flatMap((service) => service.methods)
 
@@ -117,7 +117,7 @@ it('every time is named so, and nothing else is', () => {
 const line = (comment: string, name: string) => new RegExp(`^ ${name}: (.+)\\.$`, 'm').exec(comment)?.[1]
 
 describe.each(methods.map((it) => [pathOf(it), it] as const))('the comment of %s', (_, method) => {
-  const comment = commentAt(method)
+  const comment = linesOf(method)
   const policy = policyOf(method)
   const has = (name: string) => method.input.fields.some((field) => field.name === name)
 
