@@ -31,6 +31,13 @@ export const inPlatform = <A>(db: Database, call: DbCall, fn: (tx: PlatformTx) =
   admit(db, call, { tenantId: 'platform', schema: undefined, making: [] }, fn)
 
 /**
+ * The same for the registry's side of a tenant, without its schema and role: for what drops those. Its revisions move in the counter alone, and it has
+ * no trail.
+ */
+export const inRegistry = <A>(db: Database, call: DbCall, fn: (tx: PlatformTx) => Promise<A>): Promise<A> =>
+  admit(db, call, { tenantId: call.tenantId, schema: undefined, making: [] }, fn)
+
+/**
  * The same for a tenant that this call makes: `tx.tenantId` is its new id. `fn` collects the registry row first; role, schema and counter come
  * behind it, then the tenant's rows. A lost race for the slug does no DDL.
  */

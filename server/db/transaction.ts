@@ -170,6 +170,7 @@ class Attempt {
         const write = this.#ours(query)
         this.#writes.push(rows === undefined ? write : expecting(write, rows, otherwise))
       },
+      behindCounter: (query, rows) => this.#collect(this.#guards, expecting(this.#ours(query), rows)),
       guard: (query, otherwise) => this.#collect(this.#guards, mustFind(this.#ours(query), otherwise)),
       emit: (event) => this.#collect(this.#events, event),
       audit: (entry) => this.#collect(this.#audits, entry),

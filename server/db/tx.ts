@@ -38,6 +38,8 @@ export interface PlatformTx {
   lookUp<R>(query: Compilable<R> | CompiledQuery<R>): Promise<R[]>
   /** A write; any other number of rows than `rows` fails the transaction with `otherwise`. */
   later(query: Write, rows?: number, otherwise?: Fault): void
+  /** As `later`, but behind the counter: for the tenant's row of `tenant_state` alone, which the kernel writes there; before it the two would deadlock. */
+  behindCounter(query: Write, rows: number): void
   /** A rule over more than one row, asked behind the tenant's counter, where all that committed before is seen: it must find a row. */
   guard(query: Query, otherwise: Fault): void
   emit(event: NewEvent): void

@@ -1,3 +1,4 @@
+import type { DbCall } from '../db/call.js'
 import type { PlatformTx } from '../db/tx.js'
 import { newId } from '../keys/ids.js'
 
@@ -12,18 +13,24 @@ export interface AuditFacts {
 }
 
 /** Appends the mutation's entry: it commits with the work or not at all; its gapless audit_seq and its time come from behind the tenant's counter. */
-export function appendAudit(tx: Pick<PlatformTx, 'audit' | 'call' | 'tenantId'>, { reason, target, changedFields }: AuditFacts = {}): void {
-  const { auditAction, principal, requestId } = tx.call
-  tx.audit(
-    JSON.stringify({
-      id: newId('aud'),
-      action: auditAction,
-      tenant_id: tx.tenantId,
-      actor: { type: principal.type, id: principal.id, key_id: principal.keyId },
-      request_id: requestId,
-      ...(target === undefined ? {} : { target }),
-      ...(reason ? { reason } : {}),
-      ...(changedFields === undefined ? {} : { changed_fields: changedFields }),
-    }),
-  )
+export function appendAudit(tx: Pick<PlatformTx, 'audit' | 'call' | 'tenantId'>, facts: AuditFacts = {}): void {
+  tx.audit(auditEntry(tx.call, tx.tenantId, facts))
+}
+
+/** The entry's text, for the trail of this tenant, or of `platform`. */
+export function auditEntry(
+  { auditAction, principal, requestId }: DbCall,
+  tenantId: string,
+  { reason, target, changedFields }: AuditFacts,
+): string {
+  return JSON.stringify({
+    id: newId('aud'),
+    action: auditAction,
+    tenant_id: tenantId,
+    actor: { type: principal.type, id: principal.id, key_id: principal.keyId },
+    request_id: requestId,
+    ...(target === undefined ? {} : { target }),
+    ...(reason ? { reason } : {}),
+    ...(changedFields === undefined ? {} : { changed_fields: changedFields }),
+  })
 }
