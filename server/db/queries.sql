@@ -50,12 +50,24 @@ select slug from platform.tenants where slug = any ($1);
 -- tenants: readTenant
 /* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" where "t"."id" = $1;
 
+-- tenants: readTenants
+/* as platform_app */ select "t"."id", "t"."slug", "t"."display_name", "t"."plan", "t"."region", "t"."schema_version", "t"."labels", "t"."billing_email", "t"."security_email", "t"."purge_hold", "t"."suspend_reason", "t"."state", "t"."row_version", "t"."create_time", "t"."update_time", "t"."suspend_time", "t"."delete_time", "t"."purge_time", "c"."access_revision" from "platform"."tenants" as "t" inner join "platform"."tenant_counters" as "c" on "c"."tenant_id" = "t"."id" where "t"."id" = any ($1::text[]);
+
 -- tenants: slugHolder
 /* as platform_app */ select "id", "state" from "platform"."tenants" where "slug" = $1;
 /* as platform_app */ select "reason" from "platform"."reserved_slugs" where "slug" = $1;
 
 -- tenants: updateTenant
 /* as platform_app */ with w as (update "platform"."tenants" set "display_name" = $1, "plan" = $2, "labels" = $3, "billing_email" = $4, "security_email" = $5, "purge_hold" = $6, "suspend_reason" = $7, "row_version" = $8, "update_time" = $9, "suspend_time" = $10, "delete_time" = $11, "purge_time" = $12 where "id" = $13 returning 1) select lib.require_rows((select count(*) from w), $14);
+
+-- tenants, settings: lastReadSettings
+/* as {s} */ select "password_min_length", "session_idle_seconds", "session_absolute_seconds", "mfa_required", "retention_audit_days", "retention_audit_days_before", "retention_effective_time", "settings_version", "settings_update_time" from "{s}"."tenant_state";
+
+-- tenants, settings: readSettings
+/* as {s} */ select "password_min_length", "session_idle_seconds", "session_absolute_seconds", "mfa_required", "retention_audit_days", "retention_audit_days_before", "retention_effective_time", "settings_version", "settings_update_time" from "{s}"."tenant_state";
+
+-- tenants, settings: updateSettings
+/* as {s} */ with w as (update "{s}"."tenant_state" set "password_min_length" = $1, "session_idle_seconds" = $2, "session_absolute_seconds" = $3, "mfa_required" = $4, "retention_audit_days" = $5, "retention_audit_days_before" = $6, "retention_effective_time" = $7, "settings_version" = $8, "settings_update_time" = $9 returning 1) select lib.require_rows((select count(*) from w), $10);
 
 -- roles: insertRoles
 /* as {s} */ with w as (insert into "{s}"."roles" ("key", "display_name", "description", "permissions", "system", "template_version", "create_time", "update_time") values ($1, $2, $3, $4, $5, $6, $7, $8), ($9, $10, $11, $12, $13, $14, $15, $16), ($17, $18, $19, $20, $21, $22, $23, $24) returning 1) select lib.require_rows((select count(*) from w), $25);

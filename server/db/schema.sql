@@ -233,8 +233,17 @@ column roles.system boolean not null
 column roles.template_version integer not null
 column roles.update_time timestamp with time zone not null
 column tenant_state.access_revision bigint not null default 0
+column tenant_state.mfa_required boolean
 column tenant_state.one boolean not null default true
+column tenant_state.password_min_length integer
+column tenant_state.retention_audit_days integer
+column tenant_state.retention_audit_days_before integer
+column tenant_state.retention_effective_time timestamp with time zone
+column tenant_state.session_absolute_seconds integer
 column tenant_state.session_epoch bigint not null default 0
+column tenant_state.session_idle_seconds integer
+column tenant_state.settings_update_time timestamp with time zone
+column tenant_state.settings_version bigint
 constraint audit_entries PRIMARY KEY (audit_seq)
 constraint invitations CHECK ((cardinality(role_keys) > 0))
 constraint invitations PRIMARY KEY (id)

@@ -24,6 +24,9 @@ import * as apiKeys from '../../server/services/platform-accounts/platform-api-k
 import * as serviceAccounts from '../../server/services/platform-accounts/platform-service-accounts.repo.js'
 import * as roles from '../../server/services/roles/roles.repo.js'
 import { defaultRoles } from '../../server/services/roles/roles.rules.js'
+import * as settings from '../../server/services/tenants/settings.repo.js'
+import { settled } from '../../server/services/tenants/settings.rules.js'
+import type { StoredSettings } from '../../server/services/tenants/settings.table.js'
 import * as tenants from '../../server/services/tenants/tenants.repo.js'
 import { newTenantRow } from '../../server/services/tenants/tenants.rules.js'
 import { onboard, theClients, theServer } from '../support/rpc.js'
@@ -60,7 +63,7 @@ function recorder(tenantId: string, sent: Statement[]) {
   }
   const schema = schemaOf(tenantId)
   const tx = {
-    call: { principal: { id: 'psa', type: 'platform-service-account', keyId: 'pky' } } as DbCall,
+    call: { method: 'm', principal: { id: 'psa', type: 'platform-service-account', keyId: 'pky' }, claim: { requestId: 'r' } } as DbCall,
     tenantId,
     tenant: builder<TenantTables>(schema, schema, owner, run),
     platform: builder<PlatformTables>('platform', 'platform_app', owner, run),
@@ -71,6 +74,7 @@ function recorder(tenantId: string, sent: Statement[]) {
     last: async (query: unknown) => (await run(compiled(query))).rows,
     lookUp: async (query: unknown) => (await run(compiled(query))).rows,
     later: (query: unknown, rows?: number) => void sent.push(rows === undefined ? compiled(query) : expecting(compiled(query), rows)),
+    behindCounter: (query: unknown, rows: number) => void sent.push(expecting(compiled(query), rows)),
     guard: (query: unknown) => void sent.push(mustFind(compiled(query))),
     emit: () => {},
     audit: () => {},
@@ -130,6 +134,7 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
   }
   const key = { accountId: 'psa', keyId: 'pky', secretHash: Buffer.alloc(32), audit: '{}' }
   const tenantSamples: Samples<typeof tenants> = {
+    readTenants: (tx) => tenants.readTenants(tx, [tenant.id]),
     readTenant: (tx) => tenants.readTenant(tx),
     lockTenant: (tx) => tenants.lockTenant(tx),
     findTenantBySlug: (tx) => tenants.findTenantBySlug(tx, 'acme'),
@@ -144,6 +149,11 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
       await tenants.listTenants(tx, { ...filter, ...between, order: 'slug_asc' }, at, 50)
     },
     freeSlugLike: (_, pool) => tenants.freeSlugLike(pool, 'acme'),
+  }
+  const settingsSamples: Samples<typeof settings> = {
+    lastReadSettings: (tx) => settings.lastReadSettings(tx),
+    readSettings: (tx) => settings.readSettings(tx),
+    updateSettings: (tx) => settings.updateSettings(tx, settled({ settings_update_time: now } as StoredSettings, now)),
   }
   const roleSamples: Samples<typeof roles> = { insertRoles: (tx) => roles.insertRoles(tx, defaultRoles(now)) }
   const invitationSamples: Samples<typeof invitations> = {
@@ -222,6 +232,7 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
   const rooms = {
     jobs: jobSamples,
     tenants: tenantSamples,
+    'tenants, settings': settingsSamples,
     roles: roleSamples,
     invitations: invitationSamples,
     'platform-accounts': accountSamples,

@@ -73,9 +73,13 @@ export async function startFixture(options: FixtureOptions = {}) {
     streamsMax: options.streamsMax ?? 5,
   })
   const answer = async () => tenant
+  const nothing = async () => {
+    throw new Error('not in this test')
+  }
   const tenants: TenantHandlers = {
     createTenant: answer,
     getTenant: answer,
+    batchGetTenants: async () => ({ tenants: [tenant] }),
     listTenants: async () => ({ tenants: [tenant], nextPageToken: '' }),
     resolveTenant: answer,
     updateTenant: answer,
@@ -83,10 +87,9 @@ export async function startFixture(options: FixtureOptions = {}) {
     resumeTenant: answer,
     deleteTenant: answer,
     undeleteTenant: answer,
+    getTenantSettings: nothing,
+    updateTenantSettings: nothing,
     ...options.tenants,
-  }
-  const nothing = async () => {
-    throw new Error('not in this test')
   }
   const events: EventHandlers = {
     listEventTypes: nothing,

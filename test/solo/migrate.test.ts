@@ -11,6 +11,8 @@ import { begin, serverProgram } from '../support/starting.js'
 
 ownCluster()
 
+const platformRuns = platformScripts.map(({ version }) => `platform ${String(version).padStart(4, '0')}: Success\n`).join('')
+
 describe('a database that a superuser must prepare', () => {
   let database: OwnDatabase
   it('migrate prints what a superuser must run, also for a wrong password; then it works, and a second run writes nothing', async () => {
@@ -34,8 +36,7 @@ describe('a database that a superuser must prepare', () => {
       code: 1,
       output: expect.stringContaining('the database was not migrated, or not for the login of DATABASE_URL: run `migrate` first'),
     })
-    const steps = platformScripts.map(({ version }) => `platform ${String(version).padStart(4, '0')}: Success\n`)
-    expect(await database.migrate()).toEqual({ code: 0, output: `${steps.join('')}the database is up to date\n` })
+    expect(await database.migrate()).toEqual({ code: 0, output: `${platformRuns}the database is up to date\n` })
     const written = () =>
       database.superuser.query(`select 'setting', xmin::text from pg_db_role_setting union all select 'member', xmin::text from pg_auth_members
         union all select 'role', xmin::text from pg_authid union all select 'script', xmin::text from platform.schema_versions

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { cp, symlink, writeFile } from 'node:fs/promises'
+import { cp, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll } from 'vitest'
@@ -73,14 +73,17 @@ export async function migrated(name: string): Promise<OwnDatabase> {
   return database
 }
 
-/** The built server with other scripts in its migrations' folders. */
-export async function withScripts(scripts: Readonly<Record<string, string>>): Promise<readonly string[]> {
+/** The built server with other scripts in its migrations' folders; null: without that one. */
+export async function withScripts(scripts: Readonly<Record<string, string | null>>): Promise<readonly string[]> {
   const folder = await makeFolder('scripts')
   folders.push(folder)
   await cp(join(repo, 'dist'), join(folder, 'dist'), { recursive: true })
   await cp(join(repo, 'package.json'), join(folder, 'package.json'))
   await symlink(join(repo, 'node_modules'), join(folder, 'node_modules'))
-  for (const [name, text] of Object.entries(scripts)) await writeFile(join(folder, 'dist/server/db/migrations', name), text)
+  for (const [name, text] of Object.entries(scripts)) {
+    const path = join(folder, 'dist/server/db/migrations', name)
+    await (text === null ? rm(path) : writeFile(path, text))
+  }
   return [process.execPath, join(folder, 'dist/server/main.js')]
 }
 

@@ -10,11 +10,10 @@ const firstExample = (field: DescField): Json | undefined => {
   return rules?.value && 'example' in rules.value ? (rules.value.example[0] as Json | undefined) : undefined
 }
 
-/** One item where a list may not be empty, else none. */
-const exampleItem = (field: DescField): Json[] => {
+const sampleItems = (field: DescField): Json[] => {
   const rules = rulesOf(field)?.type
-  const items = rules?.case === 'repeated' && rules.value.minItems > 0n ? rules.value.items?.type : undefined
-  return items?.case === 'string' ? items.value.example.slice(0, 1) : []
+  const items = rules?.case === 'repeated' ? rules.value.items?.type : undefined
+  return items?.value && 'example' in items.value ? [...(items.value.example as Json[])] : []
 }
 
 /** What a field may hold, from its rules; undefined: better nothing. `key` is the key of every map. */
@@ -28,7 +27,7 @@ function sampleField(field: DescField, key: string): Json | undefined {
     case 'message':
       return field.message.typeName.startsWith('google.protobuf.') ? undefined : sampleFields(field.message, {}, key)
     case 'list':
-      return field.message ? [sampleFields(field.message, {}, key)] : exampleItem(field)
+      return field.message ? [sampleFields(field.message, {}, key)] : sampleItems(field)
     case 'map':
       return { [key]: 'sample' }
   }

@@ -20,6 +20,7 @@ import {
 } from '../../../gen/customer/platform/v1/platform_account_service.js'
 import { GetServerInfoRequest, PlatformServiceService as platform } from '../../../gen/customer/platform/v1/platform_service.js'
 import {
+  BatchGetTenantsRequest,
   CreateTenantRequest,
   DeleteTenantRequest,
   GetTenantRequest,
@@ -31,6 +32,7 @@ import {
   UndeleteTenantRequest,
   UpdateTenantRequest,
 } from '../../../gen/customer/tenant/v1/tenant_service.js'
+import { GetTenantSettingsRequest, UpdateTenantSettingsRequest } from '../../../gen/customer/tenant/v1/tenant_settings.js'
 import { byPageToken, bySequence, wholeInOne } from './listing.js'
 import { type Bound, bind, type Faces, list, mutation, read, watch } from './methods.js'
 import type { Transport } from './transport.js'
@@ -40,6 +42,7 @@ import type { Transport } from './transport.js'
 const tenantFaces = {
   createTenant: mutation(tenants.createTenant, CreateTenantRequest),
   getTenant: read(tenants.getTenant, GetTenantRequest),
+  batchGetTenants: read(tenants.batchGetTenants, BatchGetTenantsRequest),
   listTenants: list(tenants.listTenants, ListTenantsRequest, 'tenants', byPageToken),
   resolveTenant: read(tenants.resolveTenant, ResolveTenantRequest),
   updateTenant: mutation(tenants.updateTenant, UpdateTenantRequest),
@@ -47,6 +50,8 @@ const tenantFaces = {
   resumeTenant: mutation(tenants.resumeTenant, ResumeTenantRequest),
   deleteTenant: mutation(tenants.deleteTenant, DeleteTenantRequest),
   undeleteTenant: mutation(tenants.undeleteTenant, UndeleteTenantRequest),
+  getTenantSettings: read(tenants.getTenantSettings, GetTenantSettingsRequest),
+  updateTenantSettings: mutation(tenants.updateTenantSettings, UpdateTenantSettingsRequest),
 } satisfies Faces<typeof tenants>
 
 const eventFaces = {

@@ -61,6 +61,10 @@ export async function findTenantBySlug(tx: PlatformTx, slug: string): Promise<Te
   return row
 }
 
+/** Those of these tenants that there are, in any order; the last read of a read-only call. */
+export const readTenants = (tx: PlatformTx, ids: readonly string[]): Promise<TenantRow[]> =>
+  tx.last(select(tx.platform).where(sql<boolean>`${sql.ref('t.id')} = any (${ids}::text[])`))
+
 /** Who holds a slug, or why nobody can; undefined: it is free. */
 export async function slugHolder(tx: PlatformTx, slug: string): Promise<SlugHolder | undefined> {
   const [tenant, reserved] = await Promise.all([

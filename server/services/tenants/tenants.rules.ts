@@ -71,8 +71,8 @@ export interface TenantPosition {
 /** What callers send back to guard an update. */
 export const etagOf = (row: Pick<TenantRow, 'row_version'>) => row.row_version
 
-export function checkEtag(row: TenantRow, etag: string): void {
-  if (etag !== '' && etag !== etagOf(row)) throw new Fault('ETAG_STALE', 'the tenant changed since it was read; read it again')
+export function checkEtag(row: Pick<TenantRow, 'row_version'>, etag: string): void {
+  if (etag !== '' && etag !== etagOf(row)) throw new Fault('ETAG_STALE', 'it changed since it was read; read it again')
 }
 
 /** The next version of a row. Every change of state raises the revision of rights (`tx.invalidate('access')` beside it). */
@@ -83,7 +83,7 @@ const restated = (row: TenantRow, now: Date): TenantRow => {
   return { ...next, state, access_revision: String(BigInt(row.access_revision) + 1n) }
 }
 
-interface Change {
+export interface Change {
   readonly etag: string
   readonly now: Date
 }
@@ -114,6 +114,17 @@ export function undelete(row: TenantRow, { etag, now }: Change): TenantRow | und
   if (!row.delete_time) return undefined
   checkEtag(row, etag)
   return restated({ ...row, delete_time: null, purge_time: null }, now)
+}
+
+/** The rows in the order of their ids; throws, naming the first 20 that are not found. */
+export function inOrderOf(ids: readonly string[], rows: readonly TenantRow[]): TenantRow[] {
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  const missing = ids.filter((id) => !byId.has(id))
+  if (missing.length > 0) {
+    const metadata = { tenant_ids: missing.slice(0, 20).join(','), not_found_total: String(missing.length) }
+    throw new Fault('TENANT_NOT_FOUND', `${missing.length} of the ${ids.length} tenants are not there`, metadata)
+  }
+  return ids.flatMap((id) => byId.get(id) ?? [])
 }
 
 /** What an update names; undefined or absent: stays. */

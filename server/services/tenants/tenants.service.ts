@@ -3,9 +3,11 @@ import type { Database } from '../../db/database.js'
 import type { Ring } from '../../keys/ring.js'
 import type { Layer } from '../../rpc/call.js'
 import { implement } from '../../rpc/kernel.js'
+import { batchGetTenants } from './batch-get-tenants.js'
 import { createTenant } from './create-tenant.js'
 import { deleteTenant } from './delete-tenant.js'
 import { getTenant } from './get-tenant.js'
+import { getTenantSettings } from './get-tenant-settings.js'
 import { listTenants } from './list-tenants.js'
 import { resolveTenant } from './resolve-tenant.js'
 import { resumeTenant } from './resume-tenant.js'
@@ -13,6 +15,7 @@ import { suspendTenant } from './suspend-tenant.js'
 import type { TenantOptions } from './tenants.rules.js'
 import { undeleteTenant } from './undelete-tenant.js'
 import { updateTenant } from './update-tenant.js'
+import { updateTenantSettings } from './update-tenant-settings.js'
 
 export interface TenantsDeps {
   readonly db: Database
@@ -27,6 +30,7 @@ export const tenantsService = ({ db, ring, now, options }: TenantsDeps, layers: 
     {
       createTenant: createTenant(db, options),
       getTenant: getTenant(db),
+      batchGetTenants: batchGetTenants(db),
       listTenants: listTenants(db, ring, now),
       resolveTenant: resolveTenant(db),
       updateTenant: updateTenant(db, options),
@@ -34,6 +38,8 @@ export const tenantsService = ({ db, ring, now, options }: TenantsDeps, layers: 
       resumeTenant: resumeTenant(db),
       deleteTenant: deleteTenant(db, options),
       undeleteTenant: undeleteTenant(db),
+      getTenantSettings: getTenantSettings(db),
+      updateTenantSettings: updateTenantSettings(db),
     },
     layers,
   )
