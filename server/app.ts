@@ -34,6 +34,7 @@ import { platformService } from './services/platform/platform.service.js'
 import { ensureFirstKey } from './services/platform-accounts/bootstrap.command.js'
 import { platformAccountsService } from './services/platform-accounts/platform-accounts.service.js'
 import { platformKeyVerifier } from './services/platform-accounts/platform-key.verifier.js'
+import { purgeDue } from './services/tenants/purge-due.job.js'
 import { freeSlugLike } from './services/tenants/tenants.repo.js'
 import { tenantsService } from './services/tenants/tenants.service.js'
 import type { CallLog } from './telemetry/log.js'
@@ -120,6 +121,7 @@ export function createApp(
       eventPartitions({ pool: retentionPool, log }),
       expireIdempotencyKeys({ pool: retentionPool, clockShiftMs }),
       oldestXmin({ pool: retentionPool, log }),
+      purgeDue({ db, pool: retentionPool, log }),
     ]
     const relay = await openRelay()
     const holder = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
@@ -145,7 +147,12 @@ export function createApp(
       ring,
       streamsMax: 5,
     })
-    const options = { ...settings, schemaVersion: tenantVersion, purgeAfterDays: settings.tenantPurgeAfterDays }
+    const options = {
+      ...settings,
+      schemaVersion: tenantVersion,
+      purgeAfterDays: settings.tenantPurgeAfterDays,
+      purgeWaitHours: settings.tenantPurgeWaitHours,
+    }
     const named = [
       'customer.event.v1.EventService',
       'customer.platform.v1.PlatformAccountService',

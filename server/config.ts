@@ -101,7 +101,16 @@ export const rows = {
 
   PLANS: row(forms.names, 'standard', 'What the `plan` of a tenant may be; the first where none is asked for.', { begins: 'Tenants' }),
   REGIONS: row(forms.names, 'default', 'What the `region` of a tenant may be; the first where none is asked for.'),
-  TENANT_PURGE_AFTER_DAYS: row(whole('days', 0, 3_650), '30', 'From DeleteTenant to the purge; in production at least 1.'),
+  TENANT_PURGE_AFTER_DAYS: row(
+    whole('days', 0, 3_650),
+    '30',
+    'From DeleteTenant to the purge that happens by itself; in production at least 1.',
+  ),
+  TENANT_PURGE_WAIT_HOURS: row(
+    whole('hours', 0, 8_760),
+    '72',
+    'From DeleteTenant to the first PurgeTenant that is heard; in production at least 1.',
+  ),
   RATE_LIMITS_KEY: row(
     forms.ratesPerMinute,
     'read=6000,list=1200,write=1200,onboard=120,stream=60',
@@ -211,7 +220,8 @@ function* mistakesBetween(v: Partial<Values>, has: (name: Name) => boolean, prod
   if (!production) return
   if (command === 'serve' && has('MIGRATOR_DATABASE_URL'))
     yield 'MIGRATOR_DATABASE_URL must not be set where `serve` runs in production: its login can make roles'
-  if (v.TENANT_PURGE_AFTER_DAYS === 0) yield 'TENANT_PURGE_AFTER_DAYS must be at least 1 in production'
+  for (const name of ['TENANT_PURGE_AFTER_DAYS', 'TENANT_PURGE_WAIT_HOURS'] as const)
+    if (v[name] === 0) yield `${name} must be at least 1 in production`
   for (const [index, key] of (v.KEY_ENCRYPTION_KEYS ?? []).entries()) {
     const weakness = weaknessOfKey(key)
     if (weakness) yield `KEY_ENCRYPTION_KEYS: key ${index + 1} ${weakness}; \`openssl rand -base64 32\` makes a good one`
@@ -271,6 +281,7 @@ function shape(v: Values) {
     plans: v.PLANS,
     regions: v.REGIONS,
     tenantPurgeAfterDays: v.TENANT_PURGE_AFTER_DAYS,
+    tenantPurgeWaitHours: v.TENANT_PURGE_WAIT_HOURS,
     rateLimits: { key: v.RATE_LIMITS_KEY, principal: v.RATE_LIMITS_PRINCIPAL, address: v.RATE_LIMITS_ADDRESS },
     authFailuresPerMinute: v.AUTH_FAILURES_PER_MINUTE,
   }

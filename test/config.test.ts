@@ -50,6 +50,7 @@ describe('development', () => {
       plans: ['standard'],
       regions: ['default'],
       tenantPurgeAfterDays: 30,
+      tenantPurgeWaitHours: 72,
       authFailuresPerMinute: 50,
     })
   })
@@ -149,6 +150,7 @@ describe('production', () => {
     ['a count for a key encryption key', { KEY_ENCRYPTION_KEYS: Buffer.from([...Array(32).keys()]).toString('base64') }],
     ['a weak second key', { KEY_ENCRYPTION_KEYS: `${goodKey},old:${Buffer.alloc(32, 'ab').toString('base64')}` }],
     ['a purge without a wait', { TENANT_PURGE_AFTER_DAYS: '0' }],
+    ['a purge by call without a wait', { TENANT_PURGE_WAIT_HOURS: '0' }],
     ['the login that can make roles', { MIGRATOR_DATABASE_URL: `postgres://migrator:${random}@db/c` }],
   ])('C-042 refuses %s', (_, env) => {
     expect(mistakesOf({ ...production, ...env, NODE_ENV: 'development' })).toEqual([])

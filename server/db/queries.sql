@@ -60,6 +60,27 @@ select slug from platform.tenants where slug = any ($1);
 -- tenants: updateTenant
 /* as platform_app */ with w as (update "platform"."tenants" set "display_name" = $1, "plan" = $2, "labels" = $3, "billing_email" = $4, "security_email" = $5, "purge_hold" = $6, "suspend_reason" = $7, "row_version" = $8, "update_time" = $9, "suspend_time" = $10, "delete_time" = $11, "purge_time" = $12 where "id" = $13 returning 1) select lib.require_rows((select count(*) from w), $14);
 
+-- tenants, purges: closePurge
+/* as platform_app */ with w as (update "platform"."purges" set "entry" = $1 where "tenant_id" = $2 returning 1) select lib.require_rows((select count(*) from w), $3);
+/* as platform_app */ select lib.drop_tenant_role($1);
+
+-- tenants, purges: eraseTenant
+/* as platform_app */ with w as (delete from "platform"."tenants" where "id" = $1 returning 1) select lib.require_rows((select count(*) from w), $2);
+/* as platform_app */ insert into "platform"."reserved_slugs" ("slug", "reason") values ($1, $2) on conflict ("slug") do nothing;
+/* as platform_app */ with w as (insert into "platform"."purges" ("tenant_id", "purge_time", "entry") values ($1, $2, $3) returning 1) select lib.require_rows((select count(*) from w), $4);
+/* as platform_app */ with w as (update platform.idempotency_keys set tenant_id = 'platform' where caller = $1 and method = $2 and request_id = $3 returning 1) select lib.require_rows((select count(*) from w), $4);
+/* as platform_app */ delete from platform.idempotency_keys where tenant_id = $1;
+/* as platform_app */ select lib.drop_tenant_schema($1);
+
+-- tenants, purges: findDue
+select id from platform.tenants where purge_time <= now() + $1::interval and not purge_hold and id > $2 order by id limit $3::integer;
+
+-- tenants, purges: findUnfinished
+select tenant_id as id from platform.purges where entry is not null order by tenant_id;
+
+-- tenants, purges: lockPurge
+/* as platform_app */ select "entry" from "platform"."purges" where "tenant_id" = $1 and "entry" is not null for update;
+
 -- tenants, settings: lastReadSettings
 /* as {s} */ select "password_min_length", "session_idle_seconds", "session_absolute_seconds", "mfa_required", "retention_audit_days", "retention_audit_days_before", "retention_effective_time", "settings_version", "settings_update_time" from "{s}"."tenant_state";
 

@@ -58,6 +58,9 @@ column platform_service_accounts.permissions text[] not null
 column platform_service_accounts.row_version bigint not null default 1
 column platform_service_accounts.suspend_time timestamp with time zone
 column platform_service_accounts.update_time timestamp with time zone not null default now()
+column purges.entry text
+column purges.purge_time timestamp with time zone not null
+column purges.tenant_id text not null
 column relay_positions.sent bigint not null default 0
 column relay_positions.stream text not null
 column relay_positions.tenant_id text not null
@@ -120,6 +123,7 @@ constraint platform_api_keys UNIQUE (secret_hash)
 constraint platform_audit PRIMARY KEY (audit_seq)
 constraint platform_service_accounts CHECK ((id ~ '^psa_[0-9a-z]{26}$'::text))
 constraint platform_service_accounts PRIMARY KEY (id)
+constraint purges PRIMARY KEY (tenant_id)
 constraint relay_positions PRIMARY KEY (tenant_id, stream)
 constraint reserved_slugs CHECK ((reason = ANY (ARRAY['reserved'::text, 'retired'::text])))
 constraint reserved_slugs PRIMARY KEY (slug)
@@ -132,6 +136,7 @@ constraint tenants UNIQUE (slug)
 function {s}.access(text,text,interval) returns TABLE(now timestamp with time zone, key_valid boolean, scopes text[], tenant_state text, purge_time timestamp with time zone, platform_revision bigint, access_revision bigint, session_epoch bigint) owner platform_owner
 function {s}.claim(text,text,text,bytea,text) returns TABLE(hash bytea, done boolean, answer bytea) owner platform_owner
 function {s}.publish(text,integer,integer[],bigint[],bigint,text[],bytea,interval,text,text,text[],text[],text[],text[],text[]) returns void owner platform_owner
+grant DELETE, INSERT, SELECT, UPDATE on idempotency_keys to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on reserved_slugs to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on tenants to platform_app
 grant DELETE, SELECT on idempotency_keys to platform_retention
@@ -143,11 +148,11 @@ grant INSERT, SELECT on dead_letters to platform_relay
 grant INSERT, SELECT on events to platform_app
 grant INSERT, SELECT on platform_audit to platform_app
 grant INSERT, SELECT on sealed_answers to platform_app
-grant INSERT, SELECT, UPDATE on idempotency_keys to platform_app
 grant INSERT, SELECT, UPDATE on leases to platform_relay
 grant INSERT, SELECT, UPDATE on leases to platform_retention
 grant INSERT, SELECT, UPDATE on platform_api_keys to platform_app
 grant INSERT, SELECT, UPDATE on platform_service_accounts to platform_app
+grant INSERT, SELECT, UPDATE on purges to platform_app
 grant INSERT, SELECT, UPDATE on relay_positions to platform_relay
 grant INSERT, SELECT, UPDATE on tenant_counters to platform_app
 grant SELECT on dead_letters to platform_app
@@ -156,6 +161,8 @@ grant SELECT on events to platform_auditor
 grant SELECT on events to platform_relay
 grant SELECT on leases to platform_app
 grant SELECT on platform_audit to platform_auditor
+grant SELECT on purges to platform_auditor
+grant SELECT on purges to platform_retention
 grant SELECT on relay_positions to platform_app
 grant SELECT on schema_versions to platform_app
 grant SELECT on schema_versions to platform_auditor
@@ -168,6 +175,7 @@ grant USAGE on schema to platform_relay
 grant USAGE on schema to platform_retention
 index CREATE INDEX idempotency_keys_create_time ON {s}.idempotency_keys USING btree (create_time)
 index CREATE INDEX idempotency_keys_tenant_id ON {s}.idempotency_keys USING btree (tenant_id)
+index CREATE INDEX purges_unfinished ON {s}.purges USING btree (tenant_id) WHERE (entry IS NOT NULL)
 index CREATE INDEX tenants_cell ON {s}.tenants USING btree (cell)
 index CREATE INDEX tenants_create_time ON {s}.tenants USING btree (create_time, id)
 index CREATE INDEX tenants_labels ON {s}.tenants USING gin (labels jsonb_path_ops)
@@ -182,6 +190,7 @@ table leases with fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_va
 table platform_api_keys owner platform_owner
 table platform_audit owner platform_owner
 table platform_service_accounts owner platform_owner
+table purges owner platform_owner
 table relay_positions with fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
 table reserved_slugs owner platform_owner
 table schema_versions owner platform_owner
@@ -192,7 +201,7 @@ table tenants owner platform_owner
 -- lib
 function {s}.drop_event_partitions(integer) returns TABLE(dropped integer, kept integer) security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC, lock_timeout=200ms owner platform_owner
 function {s}.drop_tenant_role(text) returns void security definer set search_path=pg_catalog, pg_temp owner platform_owner
-function {s}.drop_tenant_schema(text) returns void security definer set search_path=pg_catalog, pg_temp owner platform_owner
+function {s}.drop_tenant_schema(text) returns void security definer set search_path=pg_catalog, pg_temp, lock_timeout=200ms owner platform_owner
 function {s}.event_weeks_ahead() returns integer security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC owner platform_owner
 function {s}.make_event_partitions(integer) returns integer security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC, lock_timeout=200ms owner platform_owner
 function {s}.make_tenant(text) returns void security definer set search_path=pg_catalog, pg_temp owner platform_owner

@@ -24,6 +24,7 @@ import * as apiKeys from '../../server/services/platform-accounts/platform-api-k
 import * as serviceAccounts from '../../server/services/platform-accounts/platform-service-accounts.repo.js'
 import * as roles from '../../server/services/roles/roles.repo.js'
 import { defaultRoles } from '../../server/services/roles/roles.rules.js'
+import * as purges from '../../server/services/tenants/purges.repo.js'
 import * as settings from '../../server/services/tenants/settings.repo.js'
 import { settled } from '../../server/services/tenants/settings.rules.js'
 import type { StoredSettings } from '../../server/services/tenants/settings.table.js'
@@ -150,6 +151,13 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
     },
     freeSlugLike: (_, pool) => tenants.freeSlugLike(pool, 'acme'),
   }
+  const purgeSamples: Samples<typeof purges> = {
+    eraseTenant: (tx) => purges.eraseTenant(tx, row, now, '{}'),
+    lockPurge: (tx) => purges.lockPurge(tx, tenant.id),
+    closePurge: (tx) => purges.closePurge(tx, tenant.id),
+    findUnfinished: () => purges.findUnfinished(),
+    findDue: () => purges.findDue('0 milliseconds', '', 100),
+  }
   const settingsSamples: Samples<typeof settings> = {
     lastReadSettings: (tx) => settings.lastReadSettings(tx),
     readSettings: (tx) => settings.readSettings(tx),
@@ -232,6 +240,7 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
   const rooms = {
     jobs: jobSamples,
     tenants: tenantSamples,
+    'tenants, purges': purgeSamples,
     'tenants, settings': settingsSamples,
     roles: roleSamples,
     invitations: invitationSamples,

@@ -87,6 +87,7 @@ export async function startFixture(options: FixtureOptions = {}) {
     resumeTenant: answer,
     deleteTenant: answer,
     undeleteTenant: answer,
+    purgeTenant: async () => ({ purgeTime: undefined }),
     getTenantSettings: nothing,
     updateTenantSettings: nothing,
     ...options.tenants,

@@ -224,7 +224,7 @@ describe('the roles', () => {
       'relay_positions: insert select update',
       'tenant_counters: select',
     ])
-    const retention = ['idempotency_keys: delete select', 'leases: insert select update', 'sealed_answers: delete select']
+    const retention = ['idempotency_keys: delete select', 'leases: insert select update', 'purges: select', 'sealed_answers: delete select']
     expect(of('platform_retention')).toEqual(retention)
     const never = `select c.relname from pg_class c, aclexplode(c.relacl) a join pg_roles g on g.oid = a.grantee where g.rolname = 'platform_app'
       and a.privilege_type in ('DELETE', 'UPDATE', 'TRUNCATE') and c.relname in ('events', 'platform_audit', 'schema_versions')`

@@ -25,6 +25,7 @@ import {
   DeleteTenantRequest,
   GetTenantRequest,
   ListTenantsRequest,
+  PurgeTenantRequest,
   ResolveTenantRequest,
   ResumeTenantRequest,
   SuspendTenantRequest,
@@ -50,6 +51,7 @@ const tenantFaces = {
   resumeTenant: mutation(tenants.resumeTenant, ResumeTenantRequest),
   deleteTenant: mutation(tenants.deleteTenant, DeleteTenantRequest),
   undeleteTenant: mutation(tenants.undeleteTenant, UndeleteTenantRequest),
+  purgeTenant: mutation(tenants.purgeTenant, PurgeTenantRequest),
   getTenantSettings: read(tenants.getTenantSettings, GetTenantSettingsRequest),
   updateTenantSettings: mutation(tenants.updateTenantSettings, UpdateTenantSettingsRequest),
 } satisfies Faces<typeof tenants>

@@ -2,6 +2,7 @@ import { TenantState } from '../../../gen/customer/tenant/v1/tenant.js'
 import {
   TenantCreated,
   TenantDeleted,
+  TenantPurged,
   TenantRestored,
   TenantResumed,
   TenantSuspended,
@@ -78,5 +79,11 @@ export const tenantDeleted = (row: TenantEventFields, actor: Actor): PayloadEven
 
 export const tenantRestored = (row: TenantEventFields, actor: Actor): PayloadEvent<TenantRestored> => ({
   message: TenantRestored,
+  value: payload(row, actor),
+})
+
+/** `purge_time` is when it was. */
+export const tenantPurged = (row: TenantEventFields, actor: Actor): PayloadEvent<TenantPurged> => ({
+  message: TenantPurged,
   value: payload(row, actor),
 })

@@ -21,8 +21,10 @@ export interface TenantOptions {
   readonly regions: readonly string[]
   /** Of the schemas that this server makes. */
   readonly schemaVersion: number
-  /** From DeleteTenant to the purge. */
+  /** From DeleteTenant to the purge that happens by itself. */
   readonly purgeAfterDays: number
+  /** From DeleteTenant to the first PurgeTenant that is heard. */
+  readonly purgeWaitHours: number
 }
 
 /** A tenant as it is when it is made: ACTIVE, version 1. */
@@ -114,6 +116,38 @@ export function undelete(row: TenantRow, { etag, now }: Change): TenantRow | und
   if (!row.delete_time) return undefined
   checkEtag(row, etag)
   return restated({ ...row, delete_time: null, purge_time: null }, now)
+}
+
+const notDeleted = () => new Fault('TENANT_NOT_DELETED', 'only a deleted tenant can be purged; delete it first')
+
+/** Throws unless PurgeTenant may purge it now. */
+export function checkPurge(
+  row: TenantRow,
+  { etag, confirmSlug, now, purgeWaitHours }: Change & { confirmSlug: string; purgeWaitHours: number },
+): void {
+  if (!row.delete_time) throw notDeleted()
+  checkEtag(row, etag)
+  if (confirmSlug !== row.slug) {
+    const description = "is not the tenant's slug"
+    throw new Fault('SLUG_NOT_CONFIRMED', `confirm_slug ${description}`, {}, { violations: [{ field: 'confirm_slug', description }] })
+  }
+  checkHoldAndTime(row, now, new Date(row.delete_time.getTime() + purgeWaitHours * 3_600_000))
+}
+
+/** Throws unless its purge_time has come. */
+export function checkDue(row: TenantRow, now: Date): void {
+  if (!row.purge_time) throw notDeleted()
+  checkHoldAndTime(row, now, row.purge_time)
+}
+
+function checkHoldAndTime(row: TenantRow, now: Date, allowed: Date): void {
+  if (row.purge_hold) throw new Fault('PURGE_HELD', 'purge_hold is set: nothing purges the tenant')
+  if (now < allowed) {
+    const allowed_time = allowed.toISOString()
+    throw new Fault('PURGE_TOO_EARLY', `the tenant was deleted too short a time ago; it can be purged from ${allowed_time} on`, {
+      allowed_time,
+    })
+  }
 }
 
 /** The rows in the order of their ids; throws, naming the first 20 that are not found. */

@@ -9,6 +9,7 @@ import { deleteTenant } from './delete-tenant.js'
 import { getTenant } from './get-tenant.js'
 import { getTenantSettings } from './get-tenant-settings.js'
 import { listTenants } from './list-tenants.js'
+import { purgeTenant } from './purge-tenant.js'
 import { resolveTenant } from './resolve-tenant.js'
 import { resumeTenant } from './resume-tenant.js'
 import { suspendTenant } from './suspend-tenant.js'
@@ -38,6 +39,7 @@ export const tenantsService = ({ db, ring, now, options }: TenantsDeps, layers: 
       resumeTenant: resumeTenant(db),
       deleteTenant: deleteTenant(db, options),
       undeleteTenant: undeleteTenant(db),
+      purgeTenant: purgeTenant(db, options),
       getTenantSettings: getTenantSettings(db),
       updateTenantSettings: updateTenantSettings(db),
     },
