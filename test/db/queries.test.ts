@@ -1,16 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { Socket } from 'node:net'
 import type pg from 'pg'
 import { afterAll, expect, it } from 'vitest'
-import type { Batch, Result } from '../../server/db/batch.js'
-import { builder } from '../../server/db/builder.js'
 import type { AccessRow, DbCall } from '../../server/db/call.js'
 import { closingStatements } from '../../server/db/closing.js'
 import { connectOnce } from '../../server/db/connect.js'
 import { schemaOf } from '../../server/db/in-tenant.js'
-import type { PgConnection } from '../../server/db/pool.js'
-import { expecting, mustFind, type Statement, statement } from '../../server/db/statement.js'
-import type { PlatformTables, TenantTables } from '../../server/db/tables.js'
+import type { Statement } from '../../server/db/statement.js'
 import type { TenantTx } from '../../server/db/tx.js'
 import * as leases from '../../server/jobs/leases.repo.js'
 import * as partitions from '../../server/outbox/event-partitions.repo.js'
@@ -30,6 +25,7 @@ import { settled } from '../../server/services/tenants/settings.rules.js'
 import type { StoredSettings } from '../../server/services/tenants/settings.table.js'
 import * as tenants from '../../server/services/tenants/tenants.repo.js'
 import { newTenantRow } from '../../server/services/tenants/tenants.rules.js'
+import { recordingTx } from '../support/recording-tx.js'
 import { onboard, theClients, theServer } from '../support/rpc.js'
 
 /** A sample call of every function of a repo: a forgotten one does not compile. */
@@ -42,70 +38,6 @@ const clients = theClients()
 afterAll(() => clients.close())
 
 const isStatement = (made: unknown): made is Statement => typeof made === 'object' && made !== null && 'text' in made
-
-const stream = { cork() {}, uncork() {}, destroyed: false } as unknown as Socket
-const nothing: PgConnection = { stream, close() {}, parse() {}, bind() {}, describe() {}, execute() {}, sync() {} }
-
-function recorder(tenantId: string, sent: Statement[]) {
-  const owner = Symbol('sample')
-  const run = async (query: Statement) => {
-    sent.push(query)
-    return { rows: [], rowCount: 0 } as unknown as Result
-  }
-  const compiled = (query: unknown): Statement => {
-    const { sql, parameters, role } = (
-      typeof (query as { compile?: unknown }).compile === 'function' ? (query as { compile(): unknown }).compile() : query
-    ) as {
-      sql: string
-      parameters: unknown[]
-      role?: string
-    }
-    return statement(sql, parameters, role)
-  }
-  const schema = schemaOf(tenantId)
-  const tx = {
-    call: { method: 'm', principal: { id: 'psa', type: 'platform-service-account', keyId: 'pky' }, claim: { requestId: 'r' } } as DbCall,
-    tenantId,
-    tenant: builder<TenantTables>(schema, schema, owner, run),
-    platform: builder<PlatformTables>('platform', 'platform_app', owner, run),
-    now: Promise.resolve(now),
-    access: Promise.resolve({ access_revision: '0', session_epoch: '0', platform_revision: '0' } as AccessRow),
-    filled: (template: object, parameters: readonly unknown[]) => ({ ...template, parameters, role: 'platform_app' }),
-    read: async (query: unknown) => (await run(compiled(query))).rows,
-    last: async (query: unknown) => (await run(compiled(query))).rows,
-    lookUp: async (query: unknown) => (await run(compiled(query))).rows,
-    later: (query: unknown, rows?: number) => void sent.push(rows === undefined ? compiled(query) : expecting(compiled(query), rows)),
-    behindCounter: (query: unknown, rows: number) => void sent.push(expecting(compiled(query), rows)),
-    guard: (query: unknown) => void sent.push(mustFind(compiled(query))),
-    emit: () => {},
-    audit: () => {},
-    invalidate: () => {},
-  } as unknown as TenantTx
-  // What a repo sends outside of calls goes through `flight`: a client that records.
-  const client = {
-    connection: nothing,
-    readyForQuery: true,
-    getTransactionStatus: () => 'I',
-    release() {},
-    query(batch: Batch) {
-      const texts: string[] = []
-      batch.submit({
-        ...nothing,
-        parse: ({ text }) => void texts.push(text),
-        bind({ values }) {
-          const text = texts.at(-1)!
-          if (!/^(begin|commit|set local)/.test(text)) sent.push({ role: undefined, text, values })
-        },
-      })
-      for (const text of texts) {
-        batch.handleDataRow({ fields: [] })
-        batch.handleCommandComplete({ text: text === 'commit' ? 'COMMIT' : 'SELECT 1' })
-      }
-      batch.handleReadyForQuery()
-    },
-  }
-  return { tx, pool: { connect: async () => client } as unknown as pg.Pool }
-}
 
 it('queries.sql is every query of the repos; each names its schema and can be prepared', async () => {
   const tenant = await onboard(clients)
@@ -258,7 +190,7 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
   for (const [room, samples] of Object.entries(rooms)) {
     for (const [name, sample] of Object.entries(samples).sort(([a], [b]) => (a < b ? -1 : 1))) {
       const sent: Statement[] = []
-      const { tx, pool } = recorder(tenant.id, sent)
+      const { tx, pool } = recordingTx(tenant.id, sent, now)
       const made = await Promise.resolve(sample(tx, pool)).catch(() => {}) // no row: NOT_FOUND
       if (isStatement(made)) sent.push(made)
       expect(sent.length, name).toBeGreaterThan(0)

@@ -58,6 +58,13 @@ const right: Record<string, (tenant: Tenant) => Asked | Promise<Asked>> = {
   ResumeTenant: (it) => ({ path: `${rest(it)}:resume`, body: {} }),
   DeleteTenant: (it) => ({ path: `${rest(it)}?etag=${encodeURIComponent(it.etag)}` }),
   UndeleteTenant: (it) => ({ path: `${rest(it)}:undelete`, body: {} }),
+  BatchGetTenants: (it) => ({ path: '/v1/tenants:batchGet', body: { tenant_ids: [it.id] } }),
+  PurgeTenant: async (it) => {
+    await clients.tenants.deleteTenant({ tenantId: it.id, requestId: randomUUID() })
+    return { path: `${rest(it)}:purge`, body: { confirm_slug: it.slug } }
+  },
+  GetTenantSettings: (it) => ({ path: `${rest(it)}/settings` }),
+  UpdateTenantSettings: (it) => ({ path: `${rest(it)}/settings`, body: { mfa: { required: true }, password: { min_length: 8 } } }),
   ListEventTypes: () => ({ path: '/v1/eventTypes' }),
   GetEventType: () => ({ path: '/v1/eventTypes/com.enterprise.customer.tenant.created.v1' }),
   CreatePlatformServiceAccount: () => ({
