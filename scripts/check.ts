@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { configurationPage } from '../server/config-page.js'
 import { services } from '../server/contract/descriptors.js'
 import { lintContract } from './contract-lint.js'
+import { documents } from './documents.js'
 import { kongView } from './kong-view.js'
 import { forbiddenLicences } from './licences.js'
 import { setupPage } from './setup-page.js'
@@ -52,6 +53,7 @@ const checks: Record<string, Check> = {
   'deploy/kong/proto': staleView,
   'docs/configuration.md': madeOf('docs/configuration.md', configurationPage),
   'deploy/postgres-setup.sql': madeOf('deploy/postgres-setup.sql', setupPage),
+  ...Object.fromEntries([...documents()].map(([name, text]) => [`docs/${name}`, madeOf(`docs/${name}`, () => text)])),
   'licences of what production needs': () => forbiddenLicences('package-lock.json').join('\n'),
 }
 

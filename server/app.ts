@@ -3,7 +3,6 @@ import { hostname } from 'node:os'
 import { openCache } from './cache/open-cache.js'
 import { rateLimitsOver } from './cache/rate-limits.js'
 import type { Config } from './config.js'
-import { services as contract } from './contract/descriptors.js'
 import { openDatabase } from './db/database.js'
 import { expireIdempotencyKeys } from './db/expire-idempotency-keys.job.js'
 import { flight } from './db/flight.js'
@@ -13,9 +12,8 @@ import { tenantVersion } from './db/scripts.js'
 import { settingsToMend } from './db/server-settings.js'
 import { statement } from './db/statement.js'
 import { checkVersions } from './db/versions.js'
-import { type HttpPort, openHttp, type Readiness } from './edge/http.js'
-import { createRest } from './edge/rest.js'
-import { openUpstream } from './edge/upstream.js'
+import { openEdge } from './edge/edge.js'
+import type { HttpPort, Readiness } from './edge/http.js'
 import { createRunner } from './jobs/runner.js'
 import { type PemFiles, readPems } from './keys/pem-files.js'
 import { openRing, type RingKey } from './keys/ring.js'
@@ -196,8 +194,12 @@ export function createApp(
     })
     const bound = await rpc.bind(settings.hosts, settings.grpcPort)
     for (const host of bound.missing) log.info({ host }, 'this machine does not have this address: nothing listens there')
-    const rest = settings.production || settings.grpcTls?.ca !== undefined ? undefined : openRest(bound.hosts[0]!, bound.port)
-    http = await openHttp({ hosts: bound.hosts, port: settings.httpPort, ready, rest })
+    // Who demands certificates of its callers would have to give us one.
+    const withRest = !settings.production && settings.grpcTls?.ca === undefined
+    const topics = topicsOf(kafka.topicPrefix).byStream
+    const grpc = { grpcHost: bound.hosts[0]!, grpcPort: bound.port, tls: grpcTls !== undefined }
+    const rest = withRest ? { ...grpc, gatewaySecret: edgeSecret, topics, version } : undefined
+    http = await openEdge({ hosts: bound.hosts, port: settings.httpPort, ready, rest })
     const { port: httpPort } = http
     stops.unshift(() => http?.stop())
     runner.start()
@@ -205,18 +207,10 @@ export function createApp(
       hosts: bound.hosts,
       grpcPort: bound.port,
       httpPort,
-      rest: rest !== undefined,
+      rest: withRest,
       redis: cache.kind,
       freeSlug: await freeSlugLike(db.pool, 'acme'),
       firstKeyHolds,
-    }
-
-    /** Kong's work, where there is no Kong. One that demands certificates of its callers would have to be given one. */
-    function openRest(bound: string, port: number) {
-      const host = bound === '0.0.0.0' ? '127.0.0.1' : bound.includes(':') ? `[${bound === '::' ? '::1' : bound}]` : bound
-      const upstream = openUpstream({ origin: `${grpcTls ? 'https' : 'http'}://${host}:${port}`, readTimeoutMs: 35_000 })
-      stops.unshift(() => upstream.stop())
-      return createRest({ services: contract(), upstream, gatewaySecret: edgeSecret })
     }
 
     async function openRelay() {

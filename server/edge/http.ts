@@ -15,6 +15,8 @@ export interface HttpOptions {
   readonly port: number
   /** Whether calls can be served. An error, or no answer within 2 s, is a no. */
   readonly ready: () => Promise<Readiness>
+  /** JSON documents by path: `/openapi.json`. */
+  readonly documents?: ReadonlyMap<string, () => object>
   /** Answers below `/v1/` and `/.well-known/`; without it nothing is there. */
   readonly rest?: Rest | undefined
   /** One line for people, about a host that this machine hasn't got. */
@@ -53,7 +55,7 @@ const headersMax = 200
  * The HTTP port: `/healthz` (this process lives, whatever it depends on), `/readyz` (it can serve), and a JSON error for everything else.
  * @throws Error that names HTTP_PORT, where it is taken
  */
-export async function openHttp({ hosts, port, ready, rest, warn = () => {} }: HttpOptions): Promise<HttpPort> {
+export async function openHttp({ hosts, port, ready, rest, documents = new Map(), warn = () => {} }: HttpOptions): Promise<HttpPort> {
   let draining = false
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     const path = (request.url ?? '').split('?', 1)[0] ?? ''
@@ -65,12 +67,14 @@ export async function openHttp({ hosts, port, ready, rest, warn = () => {} }: Ht
     if (rest && isRest(path)) return rest(request, response)
     // nothing else has a body: what comes with one is not read, and its connection ends with the answer
     if (request.headers['content-length'] || request.headers['transfer-encoding']) response.setHeader('connection', 'close')
-    if (path !== '/healthz' && path !== '/readyz')
+    const document = documents.get(path)
+    if (path !== '/healthz' && path !== '/readyz' && !document)
       return sendError(response, refused(404, 5, 'ROUTE_NOT_FOUND', 'there is nothing at this path'))
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD')
       return sendError(response, refused(405, 12, 'ROUTE_NOT_FOUND', 'GET and HEAD alone'))
     }
+    if (document) return sendJson(response, 200, document())
     if (path === '/healthz') return sendJson(response, 200, { ok: true })
     const readiness = draining ? { ok: false, checks: { drain: 'this process is about to stop' } } : await judge(ready)
     // a drain that began meanwhile counts

@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, DescService } from '@bufbuild/protobuf'
+import { type DescField, type DescMessage, type DescService, ScalarType } from '@bufbuild/protobuf'
 import { registry } from '../contract/descriptors.js'
 import { jsonExampleOf } from '../contract/json-example.js'
 import { fieldSchema, type JsonSchema, messageSchema, type SchemaStyle } from '../contract/json-schema.js'
@@ -163,13 +163,15 @@ export interface CallExample {
 }
 
 /** What guards against others, or belongs to an earlier call, says nothing by way of example. */
-const unsaid = new Set(['etag', 'page_token', 'validate_only', 'force'])
+const unsaid = new Set(['etag', 'page_token', 'validate_only', 'force', 'purge_hold'])
 
 /** A call that the field's own examples make: a test sends each, with ids that exist. */
 export function exampleOf({ method, variables, hasBody }: Route): CallExample {
   const whole = jsonExampleOf(method.input)
   const needed = neededFields(method.input)
-  const others = method.input.fields.filter((it) => !variables.includes(it.name) && !unsaid.has(it.name) && it.name in whole)
+  const isSaid = (it: DescField) =>
+    !variables.includes(it.name) && !unsaid.has(it.name) && (needed.has(it.name) || !it.name.endsWith('_time'))
+  const others = method.input.fields.filter((it) => isSaid(it) && it.name in whole)
   const shown = hasBody ? others : others.filter((it) => needed.has(it.name) || it.name === 'page_size')
   const entries = shown.map((it) => [it.name, whole[it.name]!] as const)
   return {
@@ -192,13 +194,33 @@ function curlOf(route: Route, example: CallExample, serverUrl: string): string {
   return `curl ${verb}-H "authorization: Bearer $CUSTOMER_API_KEY" '${serverUrl}${targetOf(route, example)}'${body}`
 }
 
-function sdkOf({ method }: Route, { path, query, body }: CallExample): string {
-  const camel = (name: string) => name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+/** The same by the SDK. */
+export function sdkOf({ method }: Route, { path, query, body }: CallExample): string {
   const room = method.parent.name.replace(/Service$/, '')
-  const { request_id: _, ...said } = { ...path, ...query, ...body } as Record<string, unknown>
-  const request = Object.entries(said).map(([name, value]) => `  ${camel(name)}: ${JSON.stringify(value)},`)
-  const call = method.name.charAt(0).toLowerCase() + method.name.slice(1)
-  return `await client.${room.charAt(0).toLowerCase()}${room.slice(1)}s.${call}({${request.length === 0 ? '' : `\n${request.join('\n')}\n`}})`
+  const said = { ...path, ...query, ...body } as Readonly<Record<string, unknown>>
+  // the SDK makes its own request_id
+  const fields = method.input.fields.filter((it) => it.name in said && it.name !== 'request_id')
+  const lines = fields.map((it) => `  ${it.localName}: ${literal(it, said[it.name])},`)
+  return `await client.${lowerFirst(room)}s.${lowerFirst(method.name)}({${lines.length === 0 ? '' : `\n${lines.join('\n')}\n`}})`
+}
+
+const lowerFirst = (name: string) => name.charAt(0).toLowerCase() + name.slice(1)
+
+/** A field's example as TypeScript writes it. */
+function literal(field: DescField, value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((it) => single(field, it)).join(', ')}]`
+  return field.fieldKind === 'map' ? JSON.stringify(value) : single(field, value)
+}
+
+function single(field: DescField, value: unknown): string {
+  if (field.message?.typeName === 'google.protobuf.Timestamp') return `new Date(${JSON.stringify(value)})`
+  if (field.enum) return `${field.enum.name}.${String(value)}`
+  if (field.message) {
+    const said = value as Readonly<Record<string, unknown>>
+    const members = field.message.fields.filter((it) => it.name in said).map((it) => `${it.localName}: ${literal(it, said[it.name])}`)
+    return `{ ${members.join(', ')} }`
+  }
+  return field.scalar === ScalarType.INT32 || field.scalar === ScalarType.UINT32 ? String(value) : JSON.stringify(value)
 }
 
 const errorSchema: JsonSchema = {
