@@ -63,11 +63,12 @@ async function underAnotherName(port: number): Promise<{ host: string; server: S
 describe.skipIf(!made)('gRPC over TLS', () => {
   afterAll(stopAll)
 
-  const call = ({ address, key }: Solo, creds: ChannelCredentials) =>
+  const call = ({ address, key }: Solo, creds: ChannelCredentials, headers: Env = {}) =>
     new Promise<string>((resolve) => {
       const client = new PlatformServiceClient(address, creds, { 'grpc.enable_http_proxy': 0, 'grpc.use_local_subchannel_pool': 1 })
       const metadata = new Metadata()
       metadata.set('authorization', `Bearer ${key}`)
+      for (const [name, value] of Object.entries(headers)) metadata.set(name, value)
       client.getServerInfo({}, metadata, { deadline: Date.now() + 10_000 }, (err: ServiceError | null) => {
         client.close()
         resolve(err ? `${status[err.code]}: ${err.details}` : 'OK')
@@ -95,6 +96,24 @@ describe.skipIf(!made)('gRPC over TLS', () => {
     expect(await call(solo, trusting('ca'))).toMatch(/^UNAVAILABLE/)
     expect(await call(solo, trusting('ca', { cert: files.otherCert, key: files.otherKey }))).toMatch(/^UNAVAILABLE/)
     expect(solo.lines.filter((line) => line['msg'] === 'call')).toHaveLength(1)
+  })
+
+  it('C-069 a gateway is known by a name in its certificate, and believed about the caller’s address; no other certificate is', async () => {
+    for (const [san, address] of [
+      ['localhost', '198.51.100.7'],
+      ['kong.internal', '127.0.0.1'],
+    ] as const) {
+      const solo = await open({ env: { ...env(), GRPC_TLS_CLIENT_CA: files.ca, GATEWAY_CLIENT_SAN: san } })
+      expect(await call(solo, trusting('ca', own), { 'x-forwarded-for': '1.2.3.4, 198.51.100.7' })).toBe('OK')
+      expect(solo.lines.find((it) => String(it['method']).endsWith('GetServerInfo'))).toMatchObject({ address })
+    }
+  })
+
+  it('REST of development reaches it too; where callers must show a certificate there is none', async () => {
+    const rest = async ({ httpPort, key }: Solo) =>
+      (await fetch(`http://127.0.0.1:${httpPort}/v1/tenants`, { headers: { authorization: `Bearer ${key}` } })).status
+    expect(await rest(await open({ env: env() }))).toBe(200)
+    expect(await rest(await open({ env: { ...env(), GRPC_TLS_CLIENT_CA: files.ca } }))).toBe(404)
   })
 
   it('does not start with the key of another certificate', async () => {
