@@ -63,7 +63,6 @@ async function startRpcServer(
     // contract.test sends wrong credentials by the hundred
     AUTH_FAILURES_PER_MINUTE: '100000',
     ...unlimited,
-    TENANT_PURGE_WAIT_HOURS: '0',
     PLANS: 'standard,enterprise',
     REGIONS: 'default,eu',
   })

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Tenant } from '../../gen/customer/tenant/v1/tenant.js'
+import { deletedBefore } from './purged.js'
 import { rawHttp } from './raw-http.js'
-import { newSlug, theClients, theServer } from './rpc.js'
+import { newSlug, theClients, theServer, theSuperuser } from './rpc.js'
 
 /** `EDGE_URL=http://kong:8000` runs all of this against a real Kong in front of the same server; what only development refuses is then left to Kong. */
 export const edgeUrl = process.env['EDGE_URL']
@@ -57,6 +58,7 @@ export const right: Record<string, (tenant: Tenant) => Asked | Promise<Asked>> =
   BatchGetTenants: (it) => ({ path: '/v1/tenants:batchGet', body: { tenant_ids: [it.id] } }),
   PurgeTenant: async (it) => {
     await clients.tenants.deleteTenant({ tenantId: it.id, requestId: randomUUID() })
+    await deletedBefore(theSuperuser(), it.id, 73)
     return { path: `${rest(it)}:purge`, body: { confirm_slug: it.slug } }
   },
   GetTenantSettings: (it) => ({ path: `${rest(it)}/settings` }),
