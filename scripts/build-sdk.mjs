@@ -1,7 +1,7 @@
 // Builds clients/typescript into its dist/: the sources and the stubs that they import, compiled together, so that the package stands alone.
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gen } from './gen.mjs'
 
@@ -11,15 +11,22 @@ const home = 'clients/typescript'
 // Inside the repository, so that tsc finds its node_modules.
 const stage = mkdtempSync(join(home, '.stage-'))
 try {
-  for (const name of readdirSync(join(home, 'src'))) {
-    writeFileSync(join(stage, name), readFileSync(join(home, 'src', name), 'utf8').replaceAll("'../../../gen/", "'./gen/"))
+  for (const name of readdirSync(join(home, 'src'), { recursive: true })) {
+    if (!name.endsWith('.ts')) continue
+    mkdirSync(dirname(join(stage, name)), { recursive: true })
+    writeFileSync(
+      join(stage, name),
+      readFileSync(join(home, 'src', name), 'utf8')
+        .replaceAll("'../../../../gen/", "'../gen/")
+        .replaceAll("'../../../gen/", "'./gen/"),
+    )
   }
   cpSync('gen', join(stage, 'gen'), { recursive: true, filter: (path) => !/\.(binpb|inputs)$/.test(path) })
   const tsconfig = {
     extends: '../../../tsconfig.json',
     compilerOptions: { noEmit: false, declaration: true, rootDir: '.', outDir: 'dist' },
     // tsc emits what is reached from here: other stubs stay out.
-    files: ['index.ts'],
+    files: ['index.ts', 'events/index.ts'],
     include: [],
   }
   writeFileSync(join(stage, 'tsconfig.json'), JSON.stringify(tsconfig))
