@@ -21,7 +21,7 @@ export async function limits(stage: Stage): Promise<Line[]> {
   await shared.ping()
   const take = (cache: Cache, name: string, points: number) => {
     const limiter = cache.rateLimiter({ name, points, durationS: 60 })
-    return taking((who) => limiter.take(who))
+    return taking(async (who) => limiter.take(who))
   }
   const failures = shared.failureLimiter({ points: 50, durationS: 60 })
   const sides = {

@@ -41,6 +41,6 @@ export interface Rate {
 }
 
 export interface RateLimiter {
-  /** Takes one call. */
-  take(key: string): Promise<Rate>
+  /** Takes one call; at once, where nobody has to be asked. */
+  take(key: string): Rate | Promise<Rate>
 }

@@ -70,7 +70,7 @@ export function rateLimiterOver(limiter: RateLimiterAbstract): RateLimiter {
       buckets.set(key, it)
       if (buckets.size > keysMax) buckets.delete(buckets.keys().next().value!)
       const rate = it.waiting.length === 0 ? give(it) : undefined
-      if (rate) return Promise.resolve(rate)
+      if (rate) return rate
       return new Promise((resolve) => {
         it.waiting.push(resolve)
         // those of the same turn are asked for together

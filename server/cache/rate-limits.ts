@@ -5,7 +5,7 @@ import type { Cache, Rate } from './cache.js'
 export function rateLimitsOver<By extends string, Class extends string>(
   cache: Pick<Cache, 'rateLimiter'>,
   perMinute: Readonly<Record<By, Readonly<Record<Class, number>>>>,
-): (by: By, rateClass: Class, who: string) => Promise<Rate> {
+): (by: By, rateClass: Class, who: string) => Rate | Promise<Rate> {
   const limiters = new Map(
     (Object.keys(perMinute) as By[]).flatMap((by) =>
       (Object.keys(perMinute[by]) as Class[]).map((rateClass) => {

@@ -17,7 +17,7 @@ export const counted = ['address', 'principal', 'key'] as const
 export type Counted = (typeof counted)[number]
 
 /** Takes a call of this class from whom it belongs to. */
-export type RateLimits = (by: Counted, rateClass: RateClass, who: string) => Promise<Rate>
+export type RateLimits = (by: Counted, rateClass: RateClass, who: string) => Rate | Promise<Rate>
 
 /**
  * Counts a call by the class that its RPC declares, before anything is read for it. The tightest of the limits stands in the trailers of every
@@ -26,7 +26,10 @@ export type RateLimits = (by: Counted, rateClass: RateClass, who: string) => Pro
 export function rateLimitLayer(take: RateLimits): Layer {
   return (next) => async (request, call) => {
     const { rateClass } = call.policy
-    const rates = await Promise.all(whose(call).map(async ([by, who]) => ({ by, ...(await take(by, rateClass, who)) })))
+    const asked = counted.filter((by) => idOf[by](call) !== '')
+    const taken = asked.map((by) => take(by, rateClass, idOf[by](call)))
+    // most calls are counted without asking anybody
+    const rates = taken.some((it) => it instanceof Promise) ? await Promise.all(taken) : (taken as Rate[])
     const tightest = rates.reduce((one, other) => (share(other) < share(one) ? other : one))
     const resetS = Math.ceil(tightest.resetMs / 1000)
     call.trailers['ratelimit-limit'] = String(tightest.limit)
@@ -34,7 +37,8 @@ export function rateLimitLayer(take: RateLimits): Layer {
     call.trailers['ratelimit-reset'] = String(resetS)
     if (tightest.allowed) return next(request, call)
     call.trailers['retry-after'] = String(resetS)
-    const { by, limit, resetMs } = tightest
+    const { limit, resetMs } = tightest
+    const by = asked[rates.indexOf(tightest)]!
     const metadata = { by, rate_class: rateClass, limit: String(limit) }
     throw new Fault('RATE_LIMITED', `more than ${limit} calls a minute of the class ${rateClass}, by ${by}`, metadata, {
       retryAfterMs: resetMs,
@@ -45,9 +49,8 @@ export function rateLimitLayer(take: RateLimits): Layer {
 /** A refusal is tighter than whatever is allowed. */
 const share = ({ allowed, limit, remaining }: Rate) => (allowed ? remaining / limit : -1)
 
-function* ofCall({ address, principal }: Call): Iterable<readonly [Counted, string]> {
-  yield ['address', address]
-  if (principal.id !== '') yield ['principal', principal.id]
-  if (principal.keyId !== '') yield ['key', principal.keyId]
+const idOf: Readonly<Record<Counted, (call: Call) => string>> = {
+  address: ({ address }) => address,
+  principal: ({ principal }) => principal.id,
+  key: ({ principal }) => principal.keyId,
 }
-const whose = (call: Call) => [...ofCall(call)]
