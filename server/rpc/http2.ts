@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Server as NetServer } from 'node:net'
 import { logVerbosity, Server, type ServerCredentials, type ServerOptions, setLogVerbosity, status } from '@grpc/grpc-js'
-import { callerAddress, type GatewayProof, gatewayDoor } from './gateway.js'
+import { callerAddress, cameByGateway, type GatewayProof, gatewayDoor } from './gateway.js'
 import type { CallFields } from './log.layer.js'
+import { refusalDetails } from './status.js'
 
 /** Where grpc-js begins with a call; it takes two arguments of the event, Node gives four. */
 type OnStream = (
@@ -109,7 +110,10 @@ function watchRefusals(stream: ServerHttp2Stream, received: IncomingHttpHeaders,
       request_id: requestId,
       address: callerAddress(stream.session?.socket?.remoteAddress ?? 'unknown', (name) => received[name]),
     })
-    const mended = 'grpc-status' in headers ? { ...headers, 'grpc-status': code, 'x-request-id': requestId } : headers
+    if (!('grpc-status' in headers)) return respond.call(stream, headers, options)
+    const viaGateway = cameByGateway((name) => received[name])
+    const details = refusalDetails(code, String(headers['grpc-message'] ?? ''), requestId, viaGateway)
+    const mended = { ...headers, 'grpc-status': code, 'x-request-id': requestId, ...details }
     return respond.call(stream, mended, options)
   }
 }

@@ -1,4 +1,4 @@
-import { Metadata, type StatusObject } from '@grpc/grpc-js'
+import { Metadata, type StatusObject, status } from '@grpc/grpc-js'
 import { Code, codeToNumber } from '../../gen/google/rpc/code.js'
 import { BadRequest, ErrorInfo, PreconditionFailure, QuotaFailure, RetryInfo } from '../../gen/google/rpc/error_details.js'
 import { Status } from '../../gen/google/rpc/status.js'
@@ -56,12 +56,26 @@ function detailsOf(fault: Fault, code: Code, message: string, violationsMax: num
 /** The key that a gateway of ours reads: the wall of its trailers is one block of 4 kB, so it gets this instead of the other. */
 const jsonKey = 'x-error-details-bin'
 
-function setDetails(metadata: Metadata, code: Code, message: string, details: readonly Detail[], viaGateway: boolean): number {
-  const bytes = viaGateway
-    ? Buffer.from(JSON.stringify(details.map(({ typeUrl, json }) => ({ '@type': typeUrl, ...json }))))
-    : Buffer.from(Status.encode({ code: codeToNumber(code), message, details: [...details] }).finish())
-  metadata.set(viaGateway ? jsonKey : 'grpc-status-details-bin', bytes)
-  return bytes.length
+function entryOf(code: number, message: string, details: readonly Detail[], viaGateway: boolean): readonly [key: string, bytes: Buffer] {
+  if (viaGateway) return [jsonKey, Buffer.from(JSON.stringify(details.map(({ typeUrl, json }) => ({ '@type': typeUrl, ...json }))))]
+  return ['grpc-status-details-bin', Buffer.from(Status.encode({ code, message, details: [...details] }).finish())]
+}
+
+/** Why grpc-js refuses what it refuses by itself. */
+const reasonOfRefusal: Readonly<Record<number, Reason>> = {
+  [status.CANCELLED]: 'CANCELLED',
+  [status.INVALID_ARGUMENT]: 'FIELD_INVALID',
+  [status.DEADLINE_EXCEEDED]: 'DEADLINE',
+  [status.RESOURCE_EXHAUSTED]: 'REQUEST_TOO_LARGE',
+  [status.UNIMPLEMENTED]: 'ROUTE_NOT_FOUND',
+  [status.UNAVAILABLE]: 'SHUTTING_DOWN',
+}
+
+/** The details of such a refusal, as a header. */
+export function refusalDetails(code: number, message: string, requestId: string, viaGateway: boolean): Record<string, string> {
+  const info = { reason: reasonOfRefusal[code] ?? 'INTERNAL', domain, metadata: { request_id: requestId } }
+  const [key, bytes] = entryOf(code, message, [detail(ErrorInfo, info, info)], viaGateway)
+  return { [key]: bytes.toString('base64') }
 }
 
 export function trailersOf(entries: Readonly<Record<string, string>>): Metadata {
@@ -80,7 +94,9 @@ export function statusOf(err: unknown, entries: Readonly<Record<string, string>>
   const internal = { reason: 'INTERNAL', domain, metadata: { request_id: entries['x-request-id'] ?? '' } }
   for (let violationsMax = fault?.violations.length ?? 0; ; violationsMax--) {
     const details = fault ? detailsOf(fault, code, message, violationsMax) : [detail(ErrorInfo, internal, internal)]
-    if (setDetails(metadata, code, message, details, viaGateway) <= detailsBytesMax || violationsMax <= 0) break
+    const [key, bytes] = entryOf(codeToNumber(code), message, details, viaGateway)
+    if (bytes.length > detailsBytesMax && violationsMax > 0) continue
+    metadata.set(key, bytes)
+    return { code: codeToNumber(code), details: message, metadata }
   }
-  return { code: codeToNumber(code), details: message, metadata }
 }
