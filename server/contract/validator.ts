@@ -62,7 +62,8 @@ export function checkerOf(desc: DescMessage): (bytes: Uint8Array) => Checked {
 
 function inFieldOrder(desc: DescMessage, found: readonly Violation[]): Violation[] {
   const order = new Map(desc.fields.map((field, index) => [field.name, index]))
-  const place = (it: Violation) => order.get(/^\w*/.exec(it.field)![0]) ?? -1
+  // A rule over several fields names none: it comes last.
+  const place = (it: Violation) => order.get(/^\w*/.exec(it.field)![0]) ?? order.size
   return found
     .map((it) => ({ it, at: place(it) }))
     .sort((a, b) => a.at - b.at)
