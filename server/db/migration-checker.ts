@@ -143,7 +143,7 @@ const named = [
   String.raw`\b(?:create|alter|drop)\s+(?:or\s+replace\s+)?(?:materialized\s+)?(?:view|sequence|function|procedure|type|domain)\s+(?:if\s+(?:not\s+)?exists\s+)?${relation}`,
   String.raw`\bcreate\s+(?:unique\s+)?index\b[\s\S]*?\bon\s+(?:only\s+)?${relation}`,
   String.raw`\binsert\s+into\s+${relation}`,
-  String.raw`(?<!\bfor\s+|\bkey\s+|\bdo\s+)\bupdate\s+(?:only\s+)?${relation}`,
+  String.raw`(?<!\bfor\s+|\bkey\s+|\bdo\s+|\bor\s+)\bupdate\s+(?:only\s+)?${relation}`,
   String.raw`\b(?<!distinct\s+)(?:from|join|(?<!\braise\s[^;]*)using)\s+(?:only\s+|lateral\s+)?${relation}(?![\w$]|\s*[.(])`,
   String.raw`\breferences\s+${relation}`,
   String.raw`\blike\s+${relation}\s+including`,
