@@ -1,4 +1,4 @@
-// A consumer as a process of its own, to be killed in its handler. Run by test/solo/sdk-consumer.test.ts: <brokers> <topic prefix> <group>.
+// A consumer as a process of its own, to be killed in its handler. Run by test/solo/sdk-consumer-faults.test.ts: <brokers> <topic prefix> <group>.
 import { Kafka } from 'kafkajs'
 import { createConsumer } from '../../clients/typescript/src/events/index.js'
 
