@@ -22,6 +22,7 @@ import { createSender, type KafkaOptions, withAdmin } from './outbox/kafka.js'
 import { createKicks } from './outbox/kick.js'
 import { createPoll } from './outbox/poll.js'
 import { createRelay } from './outbox/relay.job.js'
+import { createReplay } from './outbox/replay.job.js'
 import { ensureTopics, TopicsMissing, topicsOf } from './outbox/topics.js'
 import { openCalls } from './rpc/drain.layer.js'
 import { buildLayers } from './rpc/layers.js'
@@ -121,9 +122,15 @@ export function createApp(
       oldestXmin({ pool: retentionPool, log }),
       purgeDue({ db, pool: retentionPool, log }),
     ]
-    const relay = await openRelay()
+    const { relay, replay } = (await openOutbox()) ?? {}
     const holder = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
-    const runner = createRunner({ pool: relayPool, role: 'platform_relay', jobs: relay ? [...jobs, relay] : jobs, holder, log })
+    const runner = createRunner({
+      pool: relayPool,
+      role: 'platform_relay',
+      jobs: relay && replay ? [...jobs, relay, replay] : jobs,
+      holder,
+      log,
+    })
     // Behind the drain: what is committed while it lasts is relayed too.
     stops.push(() => runner.stop())
     if (relay) {
@@ -159,7 +166,7 @@ export function createApp(
     ]
     const services = [
       tenantsService({ db, ring, now, options }, layers),
-      eventsService(db, poll, layers, watchTimings),
+      eventsService({ db, poll, ring, now, watchTimings }, layers),
       platformAccountsService({ db, ring, now }, layers),
       platformService(
         {
@@ -213,7 +220,7 @@ export function createApp(
       firstKeyHolds,
     }
 
-    async function openRelay() {
+    async function openOutbox() {
       if (kafka.brokers === undefined) return undefined
       const tls = tlsOf(kafka.tls)
       const options: KafkaOptions = { brokers: kafka.brokers, clientId: 'customer-management', tls, sasl: kafka.sasl }
@@ -228,9 +235,16 @@ export function createApp(
           return false
         },
       )
-      const sender = createSender(options, log)
-      stops.push(() => sender.close())
-      return createRelay({ pool: relayPool, named: database.pooler === 'none', sender, topics, log, ...(found ? {} : { prepare: lookUp }) })
+      const sender = () => {
+        const made = createSender(options, log)
+        stops.push(() => made.close())
+        return made
+      }
+      const both = { pool: relayPool, topics, log, ...(found ? {} : { prepare: lookUp }) }
+      return {
+        relay: createRelay({ ...both, named: database.pooler === 'none', sender: sender() }),
+        replay: createReplay({ ...both, sender: sender() }),
+      }
     }
 
     /** Without PostgreSQL nothing works; without Redis or Kafka calls are served all the same, so they are only named. */

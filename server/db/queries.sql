@@ -3,6 +3,9 @@
 -- jobs: advance
 insert into platform.relay_positions as p (tenant_id, stream, sent) select a.tenant_id, a.stream, a.sent from unnest($4::text[], $5::text[], $6::bigint[]) a(tenant_id, stream, sent) where exists (select from platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint) order by a.tenant_id, a.stream on conflict (tenant_id, stream) do update set sent = greatest(p.sent, excluded.sent) returning tenant_id;
 
+-- jobs: advanceReplay
+update platform.replays r set position = greatest(r.position, $5::bigint), state = $6, update_time = now(), end_time = case when $6 in ('DONE', 'FAILED') then now() end where r.id = $4 and r.end_time is null and exists (select from platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint) returning r.id;
+
 -- jobs: countWeeksAhead
 select lib.event_weeks_ahead() as ahead;
 
@@ -24,8 +27,17 @@ select tenant_id, domain_sequence, access_revision, session_epoch from platform.
 -- jobs: readPending
 select b.tenant_id, b.stream, b.sent, b.last, b.sequence, to_char(b.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, b.id, b.type, b.subject, b.traceparent, b.correlation_id, b.causation_id, b.upto > $4::bigint as over, case when b.bytes <= 900000 and b.upto <= $4::bigint then b.payload end as payload from ( select q.nth, q.tenant_id, q.stream, q.sent, q.last, e.sequence, e.time, e.id, e.type, e.subject, e.payload, e.traceparent, e.correlation_id, e.causation_id, octet_length(e.payload) as bytes, sum(case when octet_length(e.payload) <= 900000 then octet_length(e.payload) else 0 end + 1000) over (order by q.nth, q.stream, e.sequence) as upto from ( select n.nth, c.tenant_id, s.stream, s.last, greatest(p.sent, a.sequence, 0) as sent from unnest($2::text[]) with ordinality n(tenant_id, nth) join platform.tenant_counters c on c.tenant_id = n.tenant_id cross join lateral (values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last) left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream left join unnest($5::text[], $6::text[], $7::bigint[]) a(tenant_id, stream, sequence) on a.tenant_id = c.tenant_id and a.stream = s.stream where s.stream = any ($1::text[]) and s.last > greatest(p.sent, a.sequence, 0) ) q cross join lateral ( select * from platform.events e where e.tenant_id = q.tenant_id and e.stream = q.stream and e.sequence > q.sent order by e.sequence limit $3::integer ) e ) b order by b.nth, b.stream, b.sequence;
 
+-- jobs: readRedrives
+select e.tenant_id, e.stream, e.sequence, to_char(e.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, e.event_id as id, e.type, e.subject, e.traceparent, e.correlation_id, e.causation_id, e.replay_id, e.upto > $2::bigint as over, case when octet_length(e.payload) <= 900000 and e.upto <= $2::bigint then e.payload end as payload from ( select e.*, q.replay_id, sum(case when octet_length(e.payload) <= 900000 then octet_length(e.payload) else 0 end + 1000) over (order by q.tenant_id, q.stream, q.sequence) as upto from (select * from platform.redrives order by tenant_id, stream, sequence limit $1::integer) q join platform.dead_letters e on e.tenant_id = q.tenant_id and e.stream = q.stream and e.sequence = q.sequence ) e order by e.tenant_id, e.stream, e.sequence;
+
+-- jobs: readReplay
+select r.id as replay_id, r.tenant_id as of_tenant_id, r.position, r.until_sequence, e.tenant_id, e.stream, e.sequence, to_char(e.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, e.id, e.type, e.subject, e.traceparent, e.correlation_id, e.causation_id, e.upto > $2::bigint as over, case when octet_length(e.payload) <= 900000 and e.upto <= $2::bigint then e.payload end as payload from (select * from platform.replays where end_time is null order by update_time, id limit 1) r left join lateral ( select e.*, sum(case when octet_length(e.payload) <= 900000 then octet_length(e.payload) else 0 end + 1000) over (order by e.sequence) as upto from ( select * from platform.events v where v.tenant_id = r.tenant_id and v.stream = 'domain' and v.sequence > r.position and v.sequence <= r.until_sequence order by v.sequence limit $1::integer ) e ) e on true order by e.sequence;
+
 -- jobs: releaseLeases
 update platform.leases set expire_time = '-infinity' where name = any ($1::text[]) and holder = $2;
+
+-- jobs: settleRedrives
+with gone as ( delete from platform.redrives q using unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::boolean[]) d(tenant_id, stream, sequence, replay_id, sent) where q.tenant_id = d.tenant_id and q.stream = d.stream and q.sequence = d.sequence and q.replay_id = d.replay_id and exists (select from platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint) returning d.tenant_id, d.stream, d.sequence, d.sent ), noted as ( update platform.dead_letters l set redrive_time = now() from gone g where g.sent and l.tenant_id = g.tenant_id and l.stream = g.stream and l.sequence = g.sequence ) select count(*)::integer as count from gone;
 
 -- jobs: takeLeases
 insert into platform.leases as l (name, holder, epoch, expire_time) select n.name, $2, 1, now() + $3::integer * interval '1 millisecond' from unnest($1::text[]) n(name) order by n.name on conflict (name) do update set holder = excluded.holder, expire_time = excluded.expire_time, epoch = l.epoch + case when l.holder = excluded.holder and l.expire_time > now() then 0 else 1 end where l.holder = excluded.holder or l.expire_time <= now() returning l.name, l.epoch;
@@ -165,9 +177,37 @@ update platform.tenant_counters set access_revision = access_revision + 1 where 
 -- platform-accounts: updateAccount
 /* as platform_app */ with w as (update "platform"."platform_service_accounts" set "display_name" = $1, "permissions" = $2, "row_version" = $3, "update_time" = $4, "suspend_time" = $5, "delete_time" = $6 where "id" = $7 returning 1) select lib.require_rows((select count(*) from w), $8);
 
+-- events: findDeadLetters
+/* as platform_app */  select d.tenant_id, d.stream, d.sequence, exists (select from platform.redrives q where q.tenant_id = d.tenant_id and q.stream = d.stream and q.sequence = d.sequence) as queued from unnest($1::text[], $2::text[], $3::bigint[]) a(tenant_id, stream, sequence) join platform.dead_letters d on d.tenant_id = a.tenant_id and d.stream = a.stream and d.sequence = a.sequence;
+
+-- events: findParked
+/* as platform_app */  select d.tenant_id, d.stream, d.sequence, false as queued from platform.dead_letters d where d.tenant_id = $1 and d.redrive_time is null and not exists (select from platform.redrives q where q.tenant_id = d.tenant_id and q.stream = d.stream and q.sequence = d.sequence) order by d.stream, d.sequence limit $2::integer;
+
+-- events: insertRedrives
+/* as platform_app */  insert into platform.redrives (tenant_id, stream, sequence, replay_id) select a.tenant_id, a.stream, a.sequence, $1::text from unnest($2::text[], $3::text[], $4::bigint[]) a(tenant_id, stream, sequence) order by a.tenant_id, a.stream, a.sequence on conflict (tenant_id, stream, sequence) do nothing;
+
+-- events: insertReplay
+/* as platform_app */ with w as (insert into "platform"."replays" ("id", "tenant_id", "after_sequence", "until_sequence", "position", "state", "create_time", "update_time", "end_time") values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict ("tenant_id") where "end_time" is null do nothing returning 1) select lib.require_rows((select count(*) from w), $10);
+
+-- events: listDeadLetters
+/* as platform_app */ select "d"."tenant_id", "d"."stream", "d"."sequence", "d"."event_id", "d"."type", "d"."reason", "d"."detail", "d"."time", "d"."create_time", "d"."redrive_time", octet_length(d.payload) as "payload_bytes", case when q.tenant_id is not null then 'REDRIVING' when d.redrive_time is not null then 'REDRIVEN' else 'PARKED' end as "state" from "platform"."dead_letters" as "d" left join "platform"."redrives" as "q" on "q"."tenant_id" = "d"."tenant_id" and "q"."stream" = "d"."stream" and "q"."sequence" = "d"."sequence" order by "d"."tenant_id", "d"."stream", "d"."sequence" limit $1;
+/* as platform_app */ select "d"."tenant_id", "d"."stream", "d"."sequence", "d"."event_id", "d"."type", "d"."reason", "d"."detail", "d"."time", "d"."create_time", "d"."redrive_time", octet_length(d.payload) as "payload_bytes", case when q.tenant_id is not null then 'REDRIVING' when d.redrive_time is not null then 'REDRIVEN' else 'PARKED' end as "state" from "platform"."dead_letters" as "d" left join "platform"."redrives" as "q" on "q"."tenant_id" = "d"."tenant_id" and "q"."stream" = "d"."stream" and "q"."sequence" = "d"."sequence" where "d"."tenant_id" = $1 and case when q.tenant_id is not null then 'REDRIVING' when d.redrive_time is not null then 'REDRIVEN' else 'PARKED' end = $2 and (d.tenant_id, d.stream, d.sequence) > ($3, $4, $5::bigint) order by "d"."tenant_id", "d"."stream", "d"."sequence" limit $6;
+
+-- events: listReplays
+/* as platform_app */ select "id", "tenant_id", "after_sequence", "until_sequence", "position", "state", "create_time", "update_time", "end_time" from "platform"."replays" order by "create_time" desc, "id" desc limit $1;
+
+-- events: readArchive
+/* as platform_app */  select c.domain_sequence as last_sequence, coalesce( (select o.sequence from platform.events o where o.tenant_id = c.tenant_id and o.stream = 'domain' order by o.sequence limit 1), c.domain_sequence + 1) as oldest_sequence from platform.tenant_counters c where c.tenant_id = $1;
+
+-- events: readDelivery
+/* as platform_app */  select s.stream, coalesce(sum(greatest(s.last - coalesce(p.sent, 0), 0)), 0)::text as pending, min(e.time) as oldest_pending_time, max(p.sent_time) as last_sent_time from platform.tenant_counters c cross join lateral (values ('domain', c.domain_sequence), ('security', c.security_sequence), ('platform', c.platform_sequence)) s(stream, last) left join platform.relay_positions p on p.tenant_id = c.tenant_id and p.stream = s.stream left join lateral ( select f.time from platform.events f where s.last > coalesce(p.sent, 0) and f.tenant_id = c.tenant_id and f.stream = s.stream and f.sequence > coalesce(p.sent, 0) order by f.sequence limit 1 ) e on true group by s.stream;
+
 -- events: readEvents
 /* as platform_app */  select b.last_sequence, b.oldest_sequence, e.tenant_id, e.stream, e.sequence, e.id, e.type, e.subject, e.traceparent, e.correlation_id, e.causation_id, to_char(e.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, e.over, case when e.bytes <= $1::integer and not e.over then e.payload end as payload from ( select c.tenant_id, c.domain_sequence as last_sequence, coalesce( (select o.sequence from platform.events o where o.tenant_id = c.tenant_id and o.stream = 'domain' order by o.sequence limit 1), c.domain_sequence + 1) as oldest_sequence from platform.tenant_counters c where c.tenant_id = $2 ) b left join lateral ( select f.*, octet_length(f.payload) as bytes, row_number() over up > 1 and sum(case when octet_length(f.payload) <= $3::integer then octet_length(f.payload) else 0 end + $4::integer) over up > $5::bigint as over from ( select * from platform.events d where d.tenant_id = b.tenant_id and d.stream = 'domain' and d.sequence > coalesce($6::bigint, b.oldest_sequence - 1) and d.sequence <= coalesce($7::bigint, b.oldest_sequence - 1) + $8::integer and ($9::text = '' or d.type = $10::text) order by d.sequence limit $11::integer ) f window up as (order by f.sequence) ) e on true order by e.sequence;
 /* as platform_app */  select b.last_sequence, b.oldest_sequence, e.tenant_id, e.stream, e.sequence, e.id, e.type, e.subject, e.traceparent, e.correlation_id, e.causation_id, to_char(e.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time, e.over, case when e.bytes <= $1::integer and not e.over then e.payload end as payload from ( select c.tenant_id, c.domain_sequence as last_sequence, coalesce( (select o.sequence from platform.events o where o.tenant_id = c.tenant_id and o.stream = 'domain' order by o.sequence limit 1), c.domain_sequence + 1) as oldest_sequence from platform.tenant_counters c where c.tenant_id = $2 ) b left join lateral ( select f.*, octet_length(f.payload) as bytes, row_number() over up > 1 and sum(case when octet_length(f.payload) <= $3::integer then octet_length(f.payload) else 0 end + $4::integer) over up > $5::bigint as over from ( select * from platform.events d where d.tenant_id = b.tenant_id and d.stream = 'domain' and d.sequence > coalesce($6::bigint, b.oldest_sequence - 1) and d.sequence <= coalesce($7::bigint, b.oldest_sequence - 1) + $8::integer and ($9::text = '' or d.type = $10::text) order by d.sequence limit $11::integer ) f window up as (order by f.sequence) ) e on true order by e.sequence;
+
+-- events: readRelayHolder
+/* as platform_app */  select holder, case when expire_time > now() then expire_time end as expire_time from platform.leases where name = 'relay';
 
 -- the closing flight of a tenant
 /* as platform_app */ select platform.publish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);

@@ -8,6 +8,7 @@ column dead_letters.detail text not null
 column dead_letters.event_id text not null
 column dead_letters.payload text not null
 column dead_letters.reason text not null
+column dead_letters.redrive_time timestamp with time zone
 column dead_letters.sequence bigint not null
 column dead_letters.stream text not null
 column dead_letters.subject text not null
@@ -61,9 +62,23 @@ column platform_service_accounts.update_time timestamp with time zone not null d
 column purges.entry text
 column purges.purge_time timestamp with time zone not null
 column purges.tenant_id text not null
+column redrives.replay_id text not null
+column redrives.sequence bigint not null
+column redrives.stream text not null
+column redrives.tenant_id text not null
 column relay_positions.sent bigint not null default 0
+column relay_positions.sent_time timestamp with time zone
 column relay_positions.stream text not null
 column relay_positions.tenant_id text not null
+column replays.after_sequence bigint not null
+column replays.create_time timestamp with time zone not null
+column replays.end_time timestamp with time zone
+column replays.id text not null
+column replays.position bigint not null
+column replays.state text not null
+column replays.tenant_id text not null
+column replays.until_sequence bigint not null
+column replays.update_time timestamp with time zone not null
 column reserved_slugs.reason text not null
 column reserved_slugs.slug text not null
 column schema_versions.checksum text not null
@@ -124,7 +139,11 @@ constraint platform_audit PRIMARY KEY (audit_seq)
 constraint platform_service_accounts CHECK ((id ~ '^psa_[0-9a-z]{26}$'::text))
 constraint platform_service_accounts PRIMARY KEY (id)
 constraint purges PRIMARY KEY (tenant_id)
+constraint redrives PRIMARY KEY (tenant_id, stream, sequence)
 constraint relay_positions PRIMARY KEY (tenant_id, stream)
+constraint replays CHECK ((id ~ '^rpl_[0-9a-z]{26}$'::text))
+constraint replays CHECK ((state = ANY (ARRAY['QUEUED'::text, 'RUNNING'::text, 'DONE'::text, 'FAILED'::text])))
+constraint replays PRIMARY KEY (id)
 constraint reserved_slugs CHECK ((reason = ANY (ARRAY['reserved'::text, 'retired'::text])))
 constraint reserved_slugs PRIMARY KEY (slug)
 constraint schema_versions PRIMARY KEY (version)
@@ -135,11 +154,13 @@ constraint tenants PRIMARY KEY (id)
 constraint tenants UNIQUE (slug)
 function {s}.access(text,text,interval) returns TABLE(now timestamp with time zone, key_valid boolean, scopes text[], tenant_state text, purge_time timestamp with time zone, platform_revision bigint, access_revision bigint, session_epoch bigint) owner platform_owner
 function {s}.claim(text,text,text,bytea,text) returns TABLE(hash bytea, done boolean, answer bytea) owner platform_owner
+function {s}.note_sent_time() returns trigger set search_path=pg_catalog, pg_temp owner platform_owner
 function {s}.publish(text,integer,integer[],bigint[],bigint,text[],bytea,interval,text,text,text[],text[],text[],text[],text[]) returns void owner platform_owner
 grant DELETE, INSERT, SELECT, UPDATE on idempotency_keys to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on reserved_slugs to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on tenants to platform_app
 grant DELETE, SELECT on idempotency_keys to platform_retention
+grant DELETE, SELECT on redrives to platform_relay
 grant DELETE, SELECT on sealed_answers to platform_retention
 grant EXECUTE on function {s}.access(text,text,interval) to platform_app
 grant EXECUTE on function {s}.claim(text,text,text,bytea,text) to platform_app
@@ -147,6 +168,8 @@ grant EXECUTE on function {s}.publish(text,integer,integer[],bigint[],bigint,tex
 grant INSERT, SELECT on dead_letters to platform_relay
 grant INSERT, SELECT on events to platform_app
 grant INSERT, SELECT on platform_audit to platform_app
+grant INSERT, SELECT on redrives to platform_app
+grant INSERT, SELECT on replays to platform_app
 grant INSERT, SELECT on sealed_answers to platform_app
 grant INSERT, SELECT, UPDATE on leases to platform_relay
 grant INSERT, SELECT, UPDATE on leases to platform_retention
@@ -163,12 +186,15 @@ grant SELECT on leases to platform_app
 grant SELECT on platform_audit to platform_auditor
 grant SELECT on purges to platform_auditor
 grant SELECT on purges to platform_retention
+grant SELECT on redrives to platform_auditor
 grant SELECT on relay_positions to platform_app
+grant SELECT on replays to platform_auditor
 grant SELECT on schema_versions to platform_app
 grant SELECT on schema_versions to platform_auditor
 grant SELECT on tenant_counters to platform_auditor
 grant SELECT on tenant_counters to platform_relay
 grant SELECT on tenants to platform_auditor
+grant SELECT, UPDATE on replays to platform_relay
 grant USAGE on schema to platform_app
 grant USAGE on schema to platform_auditor
 grant USAGE on schema to platform_relay
@@ -176,11 +202,13 @@ grant USAGE on schema to platform_retention
 index CREATE INDEX idempotency_keys_create_time ON {s}.idempotency_keys USING btree (create_time)
 index CREATE INDEX idempotency_keys_tenant_id ON {s}.idempotency_keys USING btree (tenant_id)
 index CREATE INDEX purges_unfinished ON {s}.purges USING btree (tenant_id) WHERE (entry IS NOT NULL)
+index CREATE INDEX replays_create_time ON {s}.replays USING btree (create_time)
 index CREATE INDEX tenants_cell ON {s}.tenants USING btree (cell)
 index CREATE INDEX tenants_create_time ON {s}.tenants USING btree (create_time, id)
 index CREATE INDEX tenants_labels ON {s}.tenants USING gin (labels jsonb_path_ops)
 index CREATE UNIQUE INDEX platform_api_keys_bootstrap ON {s}.platform_api_keys USING btree (bootstrap) WHERE bootstrap
 index CREATE UNIQUE INDEX platform_api_keys_secret_hash_key ON {s}.platform_api_keys USING btree (secret_hash)
+index CREATE UNIQUE INDEX replays_running ON {s}.replays USING btree (tenant_id) WHERE (end_time IS NULL)
 index CREATE UNIQUE INDEX tenants_slug_key ON {s}.tenants USING btree (slug)
 schema owner platform_owner
 table dead_letters owner platform_owner
@@ -191,12 +219,15 @@ table platform_api_keys owner platform_owner
 table platform_audit owner platform_owner
 table platform_service_accounts owner platform_owner
 table purges owner platform_owner
+table redrives owner platform_owner
 table relay_positions with fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
+table replays owner platform_owner
 table reserved_slugs owner platform_owner
 table schema_versions owner platform_owner
 table sealed_answers owner platform_owner
 table tenant_counters with fillfactor=20, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000 owner platform_owner
 table tenants owner platform_owner
+trigger CREATE TRIGGER sent_time BEFORE INSERT OR UPDATE ON {s}.relay_positions FOR EACH ROW EXECUTE FUNCTION {s}.note_sent_time()
 
 -- lib
 function {s}.drop_event_partitions(integer) returns TABLE(dropped integer, kept integer) security definer set search_path=pg_catalog, pg_temp, TimeZone=UTC, lock_timeout=200ms owner platform_owner

@@ -1,7 +1,7 @@
 import { typeid } from 'typeid-js'
 
 /** What an id's prefix says of its resource. */
-export type IdPrefix = 'tnt' | 'usr' | 'inv' | 'sva' | 'key' | 'ses' | 'rol' | 'evt' | 'aud' | 'psa' | 'pky'
+export type IdPrefix = 'tnt' | 'usr' | 'inv' | 'sva' | 'key' | 'ses' | 'rol' | 'evt' | 'aud' | 'psa' | 'pky' | 'rpl'
 
 /** A TypeID over a fresh UUIDv7, `tnt_01kb…`: 26 characters behind the prefix, lower case. Nothing may order by it alone. */
 export function newId(prefix: IdPrefix): string {

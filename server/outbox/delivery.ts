@@ -4,7 +4,7 @@ import type { Log } from '../telemetry/log.js'
 import { counter } from '../telemetry/metrics.js'
 import { type EventRecord, type EventRow, parkedRow, parkReasonOf, recordOf } from './envelope.js'
 import { type KafkaSender, RecordRefused } from './kafka.js'
-import type { Parked, PendingRow, Sent } from './relay.repo.js'
+import type { Parked, Sent } from './relay.repo.js'
 import type { Topics } from './topics.js'
 
 export interface DeliveryOptions {
@@ -27,11 +27,11 @@ export interface Delivery {
   /** The streams whose topic took the last send, or has rested long enough since it did not. */
   awake(): EventStream[]
   /** Sends the rows, a topic at a time; one that fails rests and holds up no other. Never throws. */
-  deliver(rows: readonly PendingRow[], lease: Lease, signal: AbortSignal): Promise<Delivered>
+  deliver(rows: readonly EventRow[], lease: Lease, signal: AbortSignal): Promise<Delivered>
 }
 
 interface Entry {
-  readonly row: PendingRow
+  readonly row: EventRow
   readonly record: EventRecord
   readonly parked: Parked | undefined
 }
@@ -132,13 +132,13 @@ export function createDelivery({ sender, topics, log, sendTimeoutMs, prepare, ra
 }
 
 /** The row's record, or that of `event.parked` where it can never be sent. */
-function entryOf(row: PendingRow, topic: string): Entry {
+function entryOf(row: EventRow, topic: string): Entry {
   const reason = parkReasonOf(row)
   if (reason) return parkedEntry(row, topic, { reason, detail: '' })
   return { row, record: recordOf(row, topic, new Date()), parked: undefined }
 }
 
-function parkedEntry(row: PendingRow, topic: string, why: Omit<Parked, 'row'>): Entry {
+function parkedEntry(row: EventRow, topic: string, why: Omit<Parked, 'row'>): Entry {
   return { row, record: recordOf(parkedRow(row, why.reason), topic, new Date()), parked: { row, ...why } }
 }
 

@@ -19,6 +19,8 @@ export interface EventRow {
   readonly traceparent: string
   readonly correlation_id: string
   readonly causation_id: string
+  /** The replay or redrive that sends it once more. */
+  readonly replay_id?: string
 }
 
 /** What leaves by a broker: all text, no header without a value. */
@@ -73,6 +75,7 @@ export function parkedRow(row: EventRow, reason: ParkReason): EventRow {
     traceparent: '',
     correlation_id: '',
     causation_id: row.id.slice(0, 40),
+    ...(row.replay_id === undefined ? {} : { replay_id: row.replay_id }),
   }
 }
 
@@ -110,5 +113,6 @@ export function recordOf(row: EventRow, topic: string, recordedTime: Date): Even
   // binary mode says datacontenttype as content-type
   for (const name in attributes) if (attributes[name] !== '' && name !== 'datacontenttype') headers[`ce_${name}`] = attributes[name]!
   headers['ce_recordedtime'] = recordedTime.toISOString()
+  if (row.replay_id !== undefined) headers['ce_replayid'] = row.replay_id
   return { topic, key: row.tenant_id, value: row.payload as string, headers }
 }

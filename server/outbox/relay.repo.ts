@@ -80,7 +80,8 @@ export const readPending = (
     ],
   )
 
-const held = `platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint`
+/** While the lease is ours: its name, holder and epoch are the first three parameters. */
+export const held = `platform.leases l where l.name = $1 and l.holder = $2 and l.epoch = $3::bigint`
 const of = ({ name, holder, epoch }: Lease) => [name, holder, epoch]
 
 /** Moves positions on, never back, while the lease is ours; returns a row for each. */

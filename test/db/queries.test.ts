@@ -11,7 +11,12 @@ import * as leases from '../../server/jobs/leases.repo.js'
 import * as partitions from '../../server/outbox/event-partitions.repo.js'
 import * as poll from '../../server/outbox/poll.repo.js'
 import * as relay from '../../server/outbox/relay.repo.js'
+import * as replay from '../../server/outbox/replay.repo.js'
+import * as deadLetters from '../../server/services/events/dead-letters.repo.js'
+import * as delivery from '../../server/services/events/delivery.repo.js'
 import * as events from '../../server/services/events/events.repo.js'
+import * as replays from '../../server/services/events/replays.repo.js'
+import { newReplay } from '../../server/services/events/replays.rules.js'
 import * as invitations from '../../server/services/invitations/invitations.repo.js'
 import * as accounts from '../../server/services/platform-accounts/platform-accounts.repo.js'
 import { newAccount } from '../../server/services/platform-accounts/platform-accounts.rules.js'
@@ -34,6 +39,7 @@ type Samples<R> = {
 }
 
 const now = new Date('2026-01-01T00:00:00Z')
+const allEvents = { afterSequence: '', untilSequence: '' }
 const clients = theClients()
 afterAll(() => clients.close())
 
@@ -150,14 +156,28 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
     },
     keepManager: (tx) => apiKeys.keepManager(tx, now),
   }
-  const eventSamples: Samples<typeof events> = {
+  const place = { tenant_id: tenant.id, stream: 'domain', sequence: '7' } as const
+  const eventSamples: Samples<typeof events & typeof deadLetters & typeof delivery & typeof replays> = {
+    readArchive: (tx) => replays.readArchive(tx),
+    insertReplay: (tx) =>
+      replays.insertReplay(tx, newReplay('rpl', tenant.id, allEvents, { oldest_sequence: '1', last_sequence: '9' }, now)),
+    listReplays: (tx) => replays.listReplays(tx, 100),
+    readDelivery: (tx) => delivery.readDelivery(tx),
+    readRelayHolder: (tx) => delivery.readRelayHolder(tx),
+    listDeadLetters: async (tx) => {
+      await deadLetters.listDeadLetters(tx, { tenantId: '', state: undefined }, undefined, 50)
+      await deadLetters.listDeadLetters(tx, { tenantId: tenant.id, state: 'PARKED' }, place, 50)
+    },
+    findDeadLetters: (tx) => deadLetters.findDeadLetters(tx, [place]),
+    findParked: (tx) => deadLetters.findParked(tx, tenant.id, 50),
+    insertRedrives: (tx) => deadLetters.insertRedrives(tx, [place], 'rpl'),
     readEvents: async (tx) => {
       await events.readEvents(tx, { after: null, type: '', limit: 50 })
       await events.readEvents(tx, { after: '7', type: 't', limit: 50 })
     },
   }
   const lease = { name: 'relay', holder: 'h', epoch: '1', msLeft: () => 1000 }
-  const jobSamples: Samples<typeof leases & typeof partitions & typeof poll & typeof relay> = {
+  const jobSamples: Samples<typeof leases & typeof partitions & typeof poll & typeof relay & typeof replay> = {
     takeLeases: () => leases.takeLeases(['relay'], 'h', 3000),
     releaseLeases: () => leases.releaseLeases(['relay'], 'h'),
     makeWeeks: () => partitions.makeWeeks(4),
@@ -168,6 +188,10 @@ it('queries.sql is every query of the repos; each names its schema and can be pr
     readPending: () => relay.readPending(['domain'], [tenant.id], 10, 1000, [{ tenantId: tenant.id, stream: 'domain', sequence: 1n }]),
     advance: () => relay.advance(lease, [{ tenantId: tenant.id, stream: 'domain', sequence: 1n }]),
     park: () => relay.park(lease, []),
+    readReplay: () => replay.readReplay(200, 1000),
+    advanceReplay: () => replay.advanceReplay(lease, { id: 'rpl', position: 1n, state: 'RUNNING' }),
+    readRedrives: () => replay.readRedrives(200, 1000),
+    settleRedrives: () => replay.settleRedrives(lease, []),
   }
   const rooms = {
     jobs: jobSamples,

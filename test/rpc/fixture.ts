@@ -97,6 +97,10 @@ export async function startFixture(options: FixtureOptions = {}) {
     getEventType: nothing,
     listEvents: nothing,
     watchEvents: nothing,
+    replayEvents: nothing,
+    getDeliveryStatus: nothing,
+    listDeadLetters: nothing,
+    redriveDeadLetters: nothing,
     ...options.events,
   }
   let handled = 0

@@ -1,11 +1,26 @@
 // The package's one entry point.
-export type { Event, EventType } from '../../../gen/customer/event/v1/event.js'
+export {
+  type DeadLetter,
+  DeadLetterState,
+  type DeliveryStatus,
+  type Event,
+  type EventType,
+  type Replay,
+  ReplayState,
+  type TopicDelivery,
+} from '../../../gen/customer/event/v1/event.js'
 export type {
+  GetDeliveryStatusRequest,
   GetEventTypeRequest,
+  ListDeadLettersRequest,
+  ListDeadLettersResponse,
   ListEventsRequest,
   ListEventsResponse,
   ListEventTypesRequest,
   ListEventTypesResponse,
+  RedriveDeadLettersRequest,
+  RedriveDeadLettersResponse,
+  ReplayEventsRequest,
   WatchEventsRequest,
 } from '../../../gen/customer/event/v1/event_service.js'
 export {

@@ -1,8 +1,12 @@
 import {
   EventServiceService as events,
+  GetDeliveryStatusRequest,
   GetEventTypeRequest,
+  ListDeadLettersRequest,
   ListEventsRequest,
   ListEventTypesRequest,
+  RedriveDeadLettersRequest,
+  ReplayEventsRequest,
   WatchEventsRequest,
 } from '../../../gen/customer/event/v1/event_service.js'
 import {
@@ -61,6 +65,10 @@ const eventFaces = {
   getEventType: read(events.getEventType, GetEventTypeRequest),
   listEvents: list(events.listEvents, ListEventsRequest, 'events', bySequence),
   watchEvents: watch(events.watchEvents, WatchEventsRequest),
+  replayEvents: mutation(events.replayEvents, ReplayEventsRequest),
+  getDeliveryStatus: read(events.getDeliveryStatus, GetDeliveryStatusRequest),
+  listDeadLetters: list(events.listDeadLetters, ListDeadLettersRequest, 'deadLetters', byPageToken),
+  redriveDeadLetters: mutation(events.redriveDeadLetters, RedriveDeadLettersRequest),
 } satisfies Faces<typeof events>
 
 const platformFaces = {
@@ -88,7 +96,7 @@ const platformAccountFaces = {
 export interface Services {
   /** The registry of customer organisations. */
   readonly tenants: Bound<typeof tenants, typeof tenantFaces>
-  /** Events of a tenant, for whom Kafka is not at hand, and their catalogue. */
+  /** Events of a tenant, for whom Kafka is not at hand, their catalogue, and their delivery. */
   readonly events: Bound<typeof events, typeof eventFaces>
   /** The service about itself. */
   readonly platform: Bound<typeof platform, typeof platformFaces>

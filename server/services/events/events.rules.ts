@@ -34,6 +34,12 @@ export const limitOf = (pageSize: number) => Math.min(pageSize || 50, 500)
 /** No sequence comes near it, and what is computed from it stays within 63 bits. */
 const sequenceMax = 2n ** 62n
 
+export const cursorAhead = (last: bigint) =>
+  new Fault('CURSOR_AHEAD', 'the cursor lies beyond the last event', { last_sequence: sequenceText(last) })
+
+export const cursorExpired = (oldest: bigint) =>
+  new Fault('CURSOR_EXPIRED', 'events behind this cursor are no longer kept', { oldest_sequence: sequenceText(oldest) })
+
 export function filterOf({ afterSequence, eventType }: { afterSequence: string; eventType: string }, limit: number): EventsFilter {
   const after = afterSequence === '' ? null : BigInt(afterSequence)
   return { after: after === null ? null : String(after < sequenceMax ? after : sequenceMax), type: eventType, limit }
@@ -49,12 +55,8 @@ export function pageOf(rows: readonly EventsRow[], { after, limit }: EventsFilte
   const last = BigInt(first.last_sequence)
   const oldest = BigInt(first.oldest_sequence)
   const start = after === null ? oldest - 1n : BigInt(after)
-  if (start > last) {
-    throw new Fault('CURSOR_AHEAD', 'the cursor lies beyond the last event', { last_sequence: sequenceText(last) })
-  }
-  if (start + 1n < oldest) {
-    throw new Fault('CURSOR_EXPIRED', 'events behind this cursor are no longer kept', { oldest_sequence: sequenceText(oldest) })
-  }
+  if (start > last) throw cursorAhead(last)
+  if (start + 1n < oldest) throw cursorExpired(oldest)
   const found = rows.filter((row): row is EventRow & EventsRow & { over: boolean } => row.sequence !== null)
   const cut = found.findIndex((row) => row.over)
   const events = cut === -1 ? found : found.slice(0, cut)

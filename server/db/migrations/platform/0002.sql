@@ -32,3 +32,45 @@ begin
   perform pg_advisory_xact_lock(hashtextextended(tenant, 0));
   execute format('drop schema if exists %I cascade', 't_' || substr(tenant, 5));
 end $$;
+-- When the broker last acknowledged something of the stream. By a trigger, so that relays of either version keep it.
+alter table platform.relay_positions add column sent_time timestamptz;
+create function platform.note_sent_time() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.sent_time := now();
+  return new;
+end $$;
+create trigger sent_time before insert or update on platform.relay_positions for each row execute function platform.note_sent_time();
+
+-- When the letter was last sent once more.
+alter table platform.dead_letters add column redrive_time timestamptz;
+-- Letters that are to be sent once more; a row leaves with the attempt.
+create table platform.redrives (
+  tenant_id text,
+  stream text,
+  sequence bigint,
+  replay_id text not null,
+  primary key (tenant_id, stream, sequence)
+);
+
+-- Domain events of one tenant that are sent once more. The broker has those up to `position`.
+create table platform.replays (
+  id text primary key check (id ~ '^rpl_[0-9a-z]{26}$'),
+  tenant_id text not null,
+  after_sequence bigint not null,
+  until_sequence bigint not null,
+  position bigint not null,
+  state text not null check (state in ('QUEUED', 'RUNNING', 'DONE', 'FAILED')),
+  create_time timestamptz not null,
+  update_time timestamptz not null,
+  end_time timestamptz
+);
+-- One run a tenant at a time.
+create unique index replays_running on platform.replays (tenant_id) where end_time is null;
+create index replays_create_time on platform.replays (create_time);
+
+revoke execute on function platform.note_sent_time from public;
+grant select, insert on platform.redrives, platform.replays to platform_app;
+grant select, delete on platform.redrives to platform_relay;
+grant select, update on platform.replays to platform_relay;
+grant update (redrive_time) on platform.dead_letters to platform_relay;
+grant select on platform.redrives, platform.replays to platform_auditor;
