@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Tenant } from '../gen/customer/tenant/v1/tenant.js'
 import { pathOf, services } from '../server/contract/descriptors.js'
 import { declaredPermissions, policyOf } from '../server/contract/policies.js'
+import { bindingOf, httpRulesOf } from '../server/contract/routes.js'
 import { checkerOf } from '../server/contract/validator.js'
 import { makeSecret } from '../server/keys/secret.js'
-import { bindingOf, httpRulesOf } from '../server/contract/routes.js'
 import type { RpcError } from './support/client.js'
 import { type HeaderProxy, headerProxy } from './support/header-proxy.js'
 import { makeKey, type TestKey } from './support/keys.js'
@@ -171,7 +171,12 @@ describe.each(each)('%s', (_, method) => {
 
   it('INVALID_ARGUMENT: an empty message, unless nothing in it is needed', async () => {
     const allowed = checkerOf(method.input)(nothing).total === 0
-    if (httpRulesOf(method).map(bindingOf).some(({ path }) => path.includes('{tenant_id}')) || policyOf(method).scopes.includes('TENANT'))
+    if (
+      httpRulesOf(method)
+        .map(bindingOf)
+        .some(({ path }) => path.includes('{tenant_id}')) ||
+      policyOf(method).scopes.includes('TENANT')
+    )
       expect(allowed).toBe(false)
     const answer = await leavingNothing(() => call(method, nothing, full))
     expect(answer?.code).toBe(allowed ? undefined : 'INVALID_ARGUMENT')

@@ -58,14 +58,22 @@ function enumExample(desc: DescEnum, rules: FieldRules | undefined): Json {
   return value.name
 }
 
-const isUuid = (rules: FieldRules | undefined) => rules?.type.case === 'string' && rules.type.value.wellKnown.case === 'uuid'
+const texts = ['example', '42', '00000000000000000042', '6f1c0a52-8d3e-4b7a-9c15-2e0d4f6a8b91']
+
+/** The first text that the rules let pass, for fields that have no example of their own. */
+function textFor(rules: FieldRules | undefined): string {
+  if (rules?.type.case !== 'string') return texts[0]!
+  const { pattern, wellKnown } = rules.type.value
+  if (wellKnown.case === 'uuid') return texts.at(-1)!
+  return texts.find((it) => new RegExp(pattern, 'u').test(it)) ?? texts[0]!
+}
 
 function scalarExample(scalar: ScalarType, rules: FieldRules | undefined): Json {
   const examples = rules?.type.value && 'example' in rules.type.value ? (rules.type.value.example as readonly unknown[]) : []
   const [first] = examples
   switch (scalar) {
     case ScalarType.STRING:
-      return typeof first === 'string' ? first : isUuid(rules) ? '6f1c0a52-8d3e-4b7a-9c15-2e0d4f6a8b91' : 'example'
+      return typeof first === 'string' ? first : textFor(rules)
     case ScalarType.BYTES:
       return ''
     case ScalarType.BOOL:

@@ -4,6 +4,7 @@ import {
   type FieldRules,
   field as fieldRules,
   type MapRules,
+  message as messageRules,
   type RepeatedRules,
 } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
 import { commentOf } from './source-info.js'
@@ -66,6 +67,10 @@ function described(field: DescField, schema: JsonSchema): JsonSchema {
 /** The protovalidate rules of a field; undefined where it has none. */
 export const rulesOf = (field: DescField): FieldRules | undefined =>
   hasOption(field, fieldRules) ? getOption(field, fieldRules) : undefined
+
+/** Names of fields of which one may be set. */
+export const alternativesOf = (desc: DescMessage): readonly (readonly string[])[] =>
+  hasOption(desc, messageRules) ? getOption(desc, messageRules).oneof.map((it) => it.fields) : []
 
 export function fieldSchema(field: DescField, style: SchemaStyle): JsonSchema {
   const rules = rulesOf(field)

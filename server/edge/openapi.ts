@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, type DescService, ScalarType } from '@bufbuild/protobuf'
 import { registry } from '../contract/descriptors.js'
 import { jsonExampleOf } from '../contract/json-example.js'
-import { fieldSchema, type JsonSchema, messageSchema, type SchemaStyle } from '../contract/json-schema.js'
+import { alternativesOf, fieldSchema, type JsonSchema, messageSchema, type SchemaStyle } from '../contract/json-schema.js'
 import { policyOf } from '../contract/policies.js'
 import { type Route, routesOf } from '../contract/routes.js'
 import { commentOf, linesOf } from '../contract/source-info.js'
@@ -171,7 +171,9 @@ export function exampleOf({ method, variables, hasBody }: Route): CallExample {
   const needed = neededFields(method.input)
   const isSaid = (it: DescField) =>
     !variables.includes(it.name) && !unsaid.has(it.name) && (needed.has(it.name) || !it.name.endsWith('_time'))
-  const others = method.input.fields.filter((it) => isSaid(it) && it.name in whole)
+  // of fields that exclude each other the last one: the one that means a whole
+  const excluded = alternativesOf(method.input).flatMap((names) => names.slice(0, -1))
+  const others = method.input.fields.filter((it) => isSaid(it) && it.name in whole && !excluded.includes(it.name))
   const shown = hasBody ? others : others.filter((it) => needed.has(it.name) || it.name === 'page_size')
   const entries = shown.map((it) => [it.name, whole[it.name]!] as const)
   return {

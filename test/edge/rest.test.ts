@@ -23,7 +23,6 @@ describe.each(named)('%s', (_, route) => {
     const { status, headers, json } = await ask(verb, await right[route.method.name]!(tenant))
     expect([status, headers['content-type']]).toEqual([200, 'application/json'])
     const known = new Set(route.method.output.fields.map((it) => it.name))
-    expect(Object.keys(json).length).toBeGreaterThan(0)
     expect(Object.keys(json).filter((it) => !known.has(it))).toEqual([])
   })
 

@@ -81,5 +81,9 @@ export const right: Record<string, (tenant: Tenant) => Asked | Promise<Asked>> =
     const { json } = await ask('POST', { path: '/v1/platform/apiKeys', body: keyOf(await account()) })
     return { path: `/v1/platform/apiKeys/${json.id}` }
   },
+  ReplayEvents: (it) => ({ path: `${rest(it)}/events:replay`, body: { after_sequence: '0' } }),
+  GetDeliveryStatus: () => ({ path: '/v1/platform/deliveryStatus' }),
+  ListDeadLetters: () => ({ path: '/v1/platform/deadLetters?page_size=1' }),
+  RedriveDeadLetters: (it) => ({ path: '/v1/platform/deadLetters:redrive', body: { tenant_id: it.id } }),
   ListEvents: (it) => ({ path: `${rest(it)}/events?after_sequence=0` }),
 }
