@@ -203,7 +203,8 @@ export function createApp(
     for (const host of bound.missing) log.info({ host }, 'this machine does not have this address: nothing listens there')
     // Who demands certificates of its callers would have to give us one.
     const withRest = !settings.production && settings.grpcTls?.ca === undefined
-    const topics = topicsOf(kafka.topicPrefix).byStream
+    const { byStream, replay: replays } = topicsOf(kafka.topicPrefix)
+    const topics = { ...byStream, replay: replays }
     const grpc = { grpcHost: bound.hosts[0]!, grpcPort: bound.port, tls: grpcTls !== undefined }
     const rest = withRest ? { ...grpc, gatewaySecret: edgeSecret, topics, version } : undefined
     http = await openEdge({ hosts: bound.hosts, port: settings.httpPort, ready, rest })

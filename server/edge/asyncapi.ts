@@ -3,7 +3,7 @@ import { jsonExampleOf } from '../contract/json-example.js'
 import { jsonSchemaOf } from '../contract/json-schema.js'
 
 /** Topics by their role, as the relay names them. */
-export type TopicNames = Readonly<Record<'domain' | 'security' | 'platform', string>>
+export type TopicNames = Readonly<Record<'domain' | 'security' | 'platform' | 'replay', string>>
 
 const text = (description: string, more: object = {}) => ({ type: 'string', description, ...more })
 
@@ -25,6 +25,7 @@ const headers = {
     ce_correlationid: text('The request id of the call.'),
     ce_causationid: text('The event that led to it.'),
     ce_dataclassification: text('How the data is to be handled.', { enum: ['internal', 'confidential'] }),
+    ce_replayid: text('In the topic of replays alone: which replay or redrive sent it once more.'),
     'content-type': text('Of the value.', { const: 'application/json' }),
   },
   required: ['ce_specversion', 'ce_id', 'ce_source', 'ce_type', 'ce_time', 'ce_sequence', 'content-type'],
@@ -32,8 +33,9 @@ const headers = {
 
 /** The AsyncAPI 3 document of the events: a channel a topic, a message a type, out of the catalogue. */
 export function asyncApi(topics: TopicNames, version: string): object {
-  const streams = [...new Set(eventTypes.map((it) => it.stream))]
-  const of = (stream: string) => eventTypes.filter((it) => it.stream === stream)
+  // whatever a stream has may be sent once more
+  const streams = [...new Set(eventTypes.map((it) => it.stream)), 'replay'] as const
+  const of = (stream: string) => eventTypes.filter((it) => stream === 'replay' || it.stream === stream)
   return {
     asyncapi: '3.0.0',
     info: {

@@ -12,7 +12,7 @@ import { theServer } from '../support/rpc.js'
 type Doc = any
 const info = { version: '1.2.3', serverUrl: 'http://127.0.0.1:8080' }
 const document: Doc = openApi(services(), info)
-const events: Doc = asyncApi({ domain: 'd', security: 's', platform: 'p' }, '1.2.3')
+const events: Doc = asyncApi({ domain: 'd', security: 's', platform: 'p', replay: 'r' }, '1.2.3')
 const routes = routesOf(services())
 
 const checker = () =>
