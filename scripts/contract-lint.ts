@@ -60,7 +60,13 @@ function unfitForPaths(method: DescMethod, name: string): boolean {
   if (rules?.case !== 'string' || rules.value.pattern === '') return true
   const pattern = new RegExp(rules.value.pattern)
   const [example] = rules.value.example
-  return example === undefined || ['', `${example}:undelete`, `${example}%40`].some((it) => pattern.test(it))
+  if (example === undefined || pattern.test('')) return true
+  // at the end, and in the place of each sign: a class that takes one of these takes it somewhere
+  const probes = [':', '%', '/'].flatMap((sign) => [
+    `${example}${sign}x`,
+    ...[...example].map((_, i) => `${example.slice(0, i)}${sign}${example.slice(i + 1)}`),
+  ])
+  return probes.some((it) => pattern.test(it))
 }
 
 const inQueries = (field: DescField) => {
@@ -98,7 +104,8 @@ function passes(field: DescField): boolean {
 function takesTimeKeys(field: DescField): boolean {
   const rules = rulesOf(field)?.type
   const keys = rules?.case === 'map' ? rules.value.keys?.type : undefined
-  return keys?.case !== 'string' || keys.value.pattern === '' || new RegExp(keys.value.pattern).test('a_time')
+  // a pattern that can say no underscore cannot say _time
+  return keys?.case !== 'string' || keys.value.pattern === '' || /_|\\w|\\[^.d-]|\[\^|(^|[^\\])\.(?![^[]*\])/.test(keys.value.pattern)
 }
 
 /** All that is wrong with these services at the edge: `proto/…:12: GetTenant: …`, shadowed bindings last. */

@@ -38,8 +38,8 @@ export const rows = {
   GRPC_TLS_KEY: open(forms.pem, 'The key of that.'),
   GRPC_TLS_CLIENT_CA: open(forms.pem, 'Who signs the certificates of callers. Set: a caller without one is refused.'),
   GATEWAY_SECRET: open(
-    forms.matching('32–200 characters without spaces', /^[\x21-\x7e]{32,200}$/),
-    'What Kong sends in `x-gateway-secret`. A call that has it comes from the last address of its `x-forwarded-for`, and gets error details as JSON.',
+    forms.matching('32–200 of `[A-Za-z0-9_.-]`', /^[\w.-]{32,200}$/),
+    'What Kong sends in `x-gateway-secret`. A call that has it comes from the address in its `x-real-ip`, and gets error details as JSON.',
     { demandedBy: ['kong render'], secret: true },
   ),
   GATEWAY_CLIENT_SAN: open(

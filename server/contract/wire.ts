@@ -3,6 +3,7 @@ import { type DescField, type DescMessage, fromBinary, ScalarType } from '@bufbu
 import { WireType } from '@bufbuild/protobuf/wire'
 import { TimestampSchema } from '@bufbuild/protobuf/wkt'
 import type { Violation } from '../rpc/fault.js'
+import { entryPlan, type Field, type Fields, planOf } from './wire-plan.js'
 
 /**
  * A strict reading of a message's bytes, before any decoder sees them. Decoders forgive: ts-proto lets wrong UTF-8 and NUL pass, skips a field
@@ -18,96 +19,16 @@ export interface Wire {
   readonly bytes: Uint8Array
 }
 
-interface Field {
-  readonly desc: DescField
-  readonly wireType: WireType
-  /** A repeated number, which may come packed. */
-  readonly packed: boolean
-  /** A message that may come once. */
-  readonly once: boolean
-  readonly isString: boolean
-  readonly fits: ((low: number, high: number) => boolean) | undefined
-  readonly child: DescMessage | undefined
-}
-type Fields = ReadonlyMap<number, Field>
-
 /** What can be stored and shown everywhere: the years 1 to 9999. */
 const firstSecond = -62135596800n
 const lastSecond = 253402300799n
+
+const violationsMax = 200
 
 class Malformed extends Error {
   constructor(readonly violation?: Violation) {
     super()
   }
-}
-
-const signed32 = (low: number, high: number) => high === low >> 31
-const unsigned32 = (_low: number, high: number) => high === 0
-const bool = (low: number, high: number) => high === 0 && (low === 0 || low === 1)
-
-function wireTypeOf(scalar: ScalarType): WireType {
-  switch (scalar) {
-    case ScalarType.STRING:
-    case ScalarType.BYTES:
-      return WireType.LengthDelimited
-    case ScalarType.DOUBLE:
-    case ScalarType.FIXED64:
-    case ScalarType.SFIXED64:
-      return WireType.Bit64
-    case ScalarType.FLOAT:
-    case ScalarType.FIXED32:
-    case ScalarType.SFIXED32:
-      return WireType.Bit32
-    default:
-      return WireType.Varint
-  }
-}
-
-function fitsOf(scalar: ScalarType | undefined): Field['fits'] {
-  if (scalar === ScalarType.INT32) return signed32
-  if (scalar === ScalarType.UINT32 || scalar === ScalarType.SINT32) return unsigned32
-  return scalar === ScalarType.BOOL ? bool : undefined
-}
-
-const plans = new Map<DescMessage, Fields>()
-
-function planOf(message: DescMessage): Fields {
-  const known = plans.get(message)
-  if (known) return known
-  const plan = new Map(message.fields.map((field) => [field.number, planField(field)]))
-  plans.set(message, plan)
-  return plan
-}
-
-function planField(desc: DescField): Field {
-  const list = desc.fieldKind === 'list'
-  if (desc.fieldKind === 'map' || desc.message) {
-    // A map's entry is looked at by `entry`, which knows its two fields.
-    const once = desc.fieldKind === 'message'
-    return { desc, wireType: WireType.LengthDelimited, packed: false, once, isString: false, fits: undefined, child: desc.message }
-  }
-  const scalar = desc.enum ? ScalarType.INT32 : desc.scalar!
-  const wireType = wireTypeOf(scalar)
-  const packed = list && wireType !== WireType.LengthDelimited
-  return { desc, wireType, packed, once: false, isString: scalar === ScalarType.STRING, fits: fitsOf(scalar), child: undefined }
-}
-
-const entryFields = new Map<DescField, Fields>()
-
-/** The key and value of a map's entry, as if they were fields of a message. */
-function entryPlan(map: DescField & { fieldKind: 'map' }): Fields {
-  const known = entryFields.get(map)
-  if (known) return known
-  const part = (scalar: ScalarType, child?: DescMessage): Field => {
-    const wireType = child ? WireType.LengthDelimited : wireTypeOf(scalar)
-    return { desc: map, wireType, packed: false, once: true, isString: !child && scalar === ScalarType.STRING, fits: fitsOf(scalar), child }
-  }
-  const plan = new Map([
-    [1, part(map.mapKey)],
-    [2, part(map.enum ? ScalarType.INT32 : (map.scalar ?? ScalarType.BYTES), map.message)],
-  ])
-  entryFields.set(map, plan)
-  return plan
 }
 
 class Scan {
@@ -133,11 +54,12 @@ class Scan {
         continue
       }
       let at = inEntry ? path : path === '' ? field.desc.name : `${path}.${field.desc.name}`
-      if (field.desc.fieldKind === 'list') {
+      if (!inEntry && (field.desc.fieldKind === 'list' || field.desc.fieldKind === 'map')) {
         index ??= new Map()
         const i = index.get(field) ?? 0
+        if (i === field.countMax) throw new Malformed({ field: at, description: `has more than ${i} elements` })
         index.set(field, i + 1)
-        at = `${at}[${i}]`
+        if (field.desc.fieldKind === 'list') at = `${at}[${i}]`
       }
       if (field.once) {
         seen ??= new Set()
@@ -151,6 +73,7 @@ class Scan {
   }
 
   private found(field: string, description: string) {
+    if (this.violations.length === violationsMax) throw new Malformed({ field: '', description: 'has too much that is wrong' })
     this.violations.push({ field, description })
   }
 

@@ -1,11 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Reason } from '../rpc/fault.js'
 
-/** What this side of the service refuses by itself. */
-export type EdgeReason = Extract<
-  Reason,
-  'CANCELLED' | 'FIELD_INVALID' | 'ROUTE_NOT_FOUND' | 'REQUEST_TOO_LARGE' | 'CREDENTIAL_MISSING' | 'DEPENDENCY_DOWN' | 'DEADLINE'
->
+export type EdgeReason = Reason | 'INTERNAL'
 
 /** An error of the edge or of the service behind it. */
 export interface EdgeError {

@@ -28,21 +28,32 @@ export async function openEdge({ rest, ...options }: EdgeOptions): Promise<HttpP
   if (!rest) return openHttp(options)
   const { grpcHost, grpcPort, tls, gatewaySecret, topics, version } = rest
   const upstream = openUpstream({ origin: `${tls ? 'https' : 'http'}://${reached(grpcHost)}:${grpcPort}`, readTimeoutMs: answerMs })
-  const serverUrl = `http://127.0.0.1:${options.port}`
+  let port = options.port
+  const serverUrl = () => `http://127.0.0.1:${port}`
   const http = await openHttp({
     ...options,
     rest: createRest({ services: services(), upstream, gatewaySecret }),
     documents: new Map([
-      ['/openapi.json', () => openApi(services(), { version, serverUrl })],
-      ['/asyncapi.json', () => asyncApi(topics, version)],
+      ['/openapi.json', once(() => openApi(services(), { version, serverUrl: serverUrl() }))],
+      ['/asyncapi.json', once(() => asyncApi(topics, version))],
     ]),
   })
+  port = http.port
   return {
     ...http,
     async stop() {
       await http.stop()
       upstream.stop()
     },
+  }
+}
+
+/** Made when it is first asked for: it takes 50 ms. */
+function once(make: () => object): () => object {
+  let made: object | undefined
+  return () => {
+    made ??= make()
+    return made
   }
 }
 

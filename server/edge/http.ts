@@ -50,6 +50,8 @@ const requestsPerConnectionMax = 1_000
 /** A call may take 30 s. */
 const silentMs = 40_000
 const headersMax = 200
+/** Nobody takes longer to ask for health: connections are few. */
+const healthMs = 5_000
 
 /**
  * The HTTP port: `/healthz` (this process lives, whatever it depends on), `/readyz` (it can serve), and a JSON error for everything else.
@@ -58,13 +60,14 @@ const headersMax = 200
 export async function openHttp({ hosts, port, ready, rest, documents = new Map(), warn = () => {} }: HttpOptions): Promise<HttpPort> {
   let draining = false
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
-    const path = (request.url ?? '').split('?', 1)[0] ?? ''
+    request.url = originForm(request.url ?? '')
+    const path = request.url.split('?', 1)[0] ?? ''
     if (draining) response.setHeader('connection', 'close')
     if (request.headers.host === undefined && request.httpVersion === '1.1') {
       response.setHeader('connection', 'close')
       return sendError(response, refused(400, 3, 'FIELD_INVALID', 'a request names its host'))
     }
-    if (rest && isRest(path)) return rest(request, response)
+    if (rest && isRest(path)) return rest(request, response, draining)
     // nothing else has a body: what comes with one is not read, and its connection ends with the answer
     if (request.headers['content-length'] || request.headers['transfer-encoding']) response.setHeader('connection', 'close')
     const document = documents.get(path)
@@ -81,7 +84,16 @@ export async function openHttp({ hosts, port, ready, rest, documents = new Map()
     sendJson(response, readiness.ok && !draining ? 200 : 503, draining ? { ...readiness, ok: false } : readiness)
   }
   const opened = await listenOnAll(hosts, port, warn, () => {
-    const server = createServer(limits, (request, response) => void handle(request, response).catch(() => response.destroy()))
+    const answer = (request: IncomingMessage, response: ServerResponse) =>
+      void handle(request, response).catch((err: unknown) => {
+        warn(`HTTP: ${err instanceof Error ? err.stack : String(err)}`)
+        if (response.headersSent) response.destroy()
+        else sendError(response, refused(500, 13, 'INTERNAL', 'internal error'))
+      })
+    const server = createServer({ ...limits, requestTimeout: rest ? limits.requestTimeout : healthMs }, answer)
+    // an expectation that is none of HTTP's is nothing to us
+    server.on('checkExpectation', answer)
+    server.on('connect', (_, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'))
     server.maxConnections = connectionsMax
     server.maxRequestsPerSocket = requestsPerConnectionMax
     server.maxHeadersCount = headersMax
@@ -101,6 +113,9 @@ export async function openHttp({ hosts, port, ready, rest, documents = new Map()
     },
   }
 }
+
+/** `http://host/path`, as it is asked of proxies, is `/path`; `//path` is too, as nginx has it. */
+const originForm = (url: string) => url.replace(/^https?:\/\/[^/?]*/i, '').replace(/^\/*/, '/')
 
 async function judge(ready: () => Promise<Readiness>): Promise<Readiness> {
   let timer: NodeJS.Timeout | undefined

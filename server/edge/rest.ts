@@ -17,12 +17,14 @@ export interface RestOptions {
 }
 
 /** Answers whatever is asked below `/v1/` and `/.well-known/`. */
-export type Rest = (request: IncomingMessage, response: ServerResponse) => Promise<void>
+export type Rest = (request: IncomingMessage, response: ServerResponse, draining: boolean) => Promise<void>
 
 /** As nginx in front of Kong: a line of the head, all of the body, in bytes. */
 const lineBytesMax = 8_192
 const bodyBytesMax = 1_048_576
 const headersMax = 100
+/** The service takes 16 kB, its own and HTTP/2's included. */
+const metadataBytesMax = 15_000
 const parametersMax = 100
 const verbs = new Set(['GET', 'POST', 'PATCH', 'DELETE'])
 
@@ -31,8 +33,10 @@ export const isRest = (path: string) => /^\/(v1|\.well-known)\//.test(path)
 /** REST as Kong's grpc-gateway serves it with deploy/kong, and stricter where that would act on half of what was said; docs/rest.md has each. */
 export function createRest({ services, upstream, gatewaySecret }: RestOptions): Rest {
   const routes = routesOf(services)
-  return async (request, response) => {
+  return async (request, response, draining) => {
     allowed(response)
+    const requestId = String(request.headers['x-request-id'] ?? randomUUID())
+    response.setHeader('x-request-id', requestId)
     try {
       if (request.method === 'OPTIONS') return preflight(request, response)
       const { route, message } = await read(routes, request)
@@ -49,9 +53,12 @@ export function createRest({ services, upstream, gatewaySecret }: RestOptions): 
       const gone = new AbortController()
       response.on('close', () => gone.abort())
       const { method } = route
-      const metadata = forwarded(request, gatewaySecret)
+      const metadata = forwarded(request, requestId, gatewaySecret)
+      if (sizeOf(metadata) > metadataBytesMax)
+        throw refused(400, 3, 'REQUEST_TOO_LARGE', `the headers have more than ${metadataBytesMax} bytes`)
       const answer = await upstream.call(`/${method.parent.typeName}/${method.name}`, message, metadata, gone.signal)
       if (gone.signal.aborted) return
+      if (answer.kind === 'down' && draining) throw refused(503, 14, 'SHUTTING_DOWN', 'this replica is shutting down; call again')
       if (answer.kind === 'down') throw refused(502, 14, 'DEPENDENCY_DOWN', 'the service gave no answer')
       if (answer.kind === 'late') throw refused(504, 4, 'DEADLINE', 'the service did not answer in time')
       const { 'x-error-details-bin': details, ...headers } = answer.metadata
@@ -184,14 +191,19 @@ function detailsOf(given: string | readonly string[] | undefined): readonly unkn
 
 /** Of one connection, or told anew: what the service must not take for the caller's word. */
 const kept =
-  /^(?!(?:connection|keep-alive|proxy-connection|transfer-encoding|upgrade|te|trailer|host|content-length|content-type|content-encoding|accept-encoding|expect|x-gateway-secret|x-error-details-bin|x-forwarded-.*|x-real-ip|grpc-(?!timeout$).*)$)/
+  /^(?!(?:connection|keep-alive|proxy-connection|transfer-encoding|upgrade|te|trailer|host|content-length|content-type|content-encoding|accept-encoding|expect|http2-settings|x-gateway-secret|x-error-details-bin|x-forwarded-.*|x-real-ip|grpc-(?!timeout$).*)$)/
 
-function forwarded({ headers, socket }: IncomingMessage, gatewaySecret: string): Record<string, string> {
+/** As RFC 9113 counts. */
+const sizeOf = (metadata: Readonly<Record<string, string>>) =>
+  Object.entries(metadata).reduce((size, [name, value]) => size + name.length + value.length + 32, 0)
+
+function forwarded({ headers, socket }: IncomingMessage, requestId: string, gatewaySecret: string): Record<string, string> {
   const passed = Object.entries(headers).filter(([name, value]) => kept.test(name) && value !== undefined)
   const before = headers['x-forwarded-for']
   return {
     ...Object.fromEntries(passed.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : String(value)])),
-    'x-request-id': String(headers['x-request-id'] ?? randomUUID()),
+    'x-request-id': requestId,
+    'x-real-ip': socket.remoteAddress ?? 'unknown',
     'x-forwarded-for': `${before === undefined ? '' : `${before}, `}${socket.remoteAddress ?? 'unknown'}`,
     'x-gateway-secret': gatewaySecret,
   }

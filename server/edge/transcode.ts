@@ -15,6 +15,9 @@ import type { Json, JsonObject } from './json-reader.js'
 
 type Fields = Record<string, unknown>
 
+/** Who is wrong so often is not told each time. */
+const violationsMax = 100
+
 /** A message as it is read, and what is wrong with what was sent. */
 export class Draft {
   readonly violations: Violation[] = []
@@ -117,7 +120,7 @@ export class Draft {
   }
 
   private found(field: string, description: string): undefined {
-    this.violations.push({ field, description })
+    if (this.violations.length < violationsMax) this.violations.push({ field, description })
   }
 }
 

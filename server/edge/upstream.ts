@@ -1,4 +1,4 @@
-import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from 'node:http2'
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type IncomingHttpHeaders } from 'node:http2'
 
 /** What came back for a unary call. */
 export type UpstreamAnswer =
@@ -44,13 +44,19 @@ export function openUpstream({ origin, readTimeoutMs }: UpstreamOptions): Upstre
     stop: () => session?.destroy(),
     call: (path, message, metadata, signal) =>
       new Promise((resolve) => {
-        const stream = connected().request({
-          ':method': 'POST',
-          ':path': path,
-          te: 'trailers',
-          'content-type': 'application/grpc+proto',
-          ...metadata,
-        })
+        let stream: ClientHttp2Stream
+        try {
+          stream = connected().request({
+            ':method': 'POST',
+            ':path': path,
+            te: 'trailers',
+            'content-type': 'application/grpc+proto',
+            ...metadata,
+          })
+        } catch {
+          // a name or value that HTTP/2 does not take
+          return resolve({ kind: 'down' })
+        }
         let head: IncomingHttpHeaders = {}
         let trailers: IncomingHttpHeaders = {}
         const chunks: Buffer[] = []

@@ -37,8 +37,13 @@ function sansOf(stream: ServerHttp2Stream): string[] {
 
 export const cameByGateway = (get: (name: string) => unknown) => get(marker) === '1'
 
-/** Where a call comes from: the peer, or, behind a gateway of ours, whom that names last. */
+/**
+ * Where a call comes from: the peer, or whom a gateway of ours names. Kong overwrites `x-real-ip` with the address that it has settled by its trusted
+ * addresses; to `x-forwarded-for` it adds its own peer, which may be a balancer.
+ */
 export function callerAddress(peer: string, get: (name: string) => unknown): string {
-  const forwarded = cameByGateway(get) ? get('x-forwarded-for') : undefined
+  if (!cameByGateway(get)) return addressOf(peer)
+  const [real, forwarded] = [get('x-real-ip'), get('x-forwarded-for')]
+  if (typeof real === 'string') return plainAddress(real.trim())
   return typeof forwarded === 'string' ? plainAddress((forwarded.split(',').at(-1) ?? '').trim()) : addressOf(peer)
 }

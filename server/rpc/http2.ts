@@ -50,7 +50,7 @@ export function strictServer(
     if (credentials > 1) Object.assign(headers, { authorization: raw.filter((_, i) => i % 2 === 1 && raw[i - 1] === 'authorization') })
     settleGateway(headers, stream)
     const path = String(headers[':path'])
-    watchRefusals(stream, headers, log)
+    watchRefusals(stream, headers, server['handlers'].has(path), log)
     // Until a client has taken our settings in, Node lets it send more.
     if (size > limits.metadataBytes) return refuse(stream, status.RESOURCE_EXHAUSTED, `more than ${limits.metadataBytes} bytes of metadata`)
     // A caller of reflection goes on asking on the stream that it has.
@@ -91,7 +91,7 @@ function awaitMessage(stream: ServerHttp2Stream, arrivalMs: number): void {
   stream.once('end', came).once('close', came)
 }
 
-function watchRefusals(stream: ServerHttp2Stream, received: IncomingHttpHeaders, log: (fields: CallFields) => void) {
+function watchRefusals(stream: ServerHttp2Stream, received: IncomingHttpHeaders, isRpc: boolean, log: (fields: CallFields) => void) {
   const respond = stream.respond
   const start = performance.now()
   stream.respond = (headers = {}, options) => {
@@ -100,8 +100,10 @@ function watchRefusals(stream: ServerHttp2Stream, received: IncomingHttpHeaders,
     const detailed = 'grpc-status-details-bin' in headers || 'x-error-details-bin' in headers
     const ours = !options?.endStream || detailed || timedOut
     if (ours) return respond.call(stream, headers, options)
-    // What grpc-js calls INTERNAL is a timeout that is none, or compressed bytes that are none.
-    const code = headers['grpc-status'] === status.INTERNAL ? status.INVALID_ARGUMENT : Number(headers['grpc-status'] ?? status.UNKNOWN)
+    // What grpc-js calls INTERNAL is a timeout that is none, or compressed bytes that are none; UNIMPLEMENTED of an RPC that is there and no encoding: no message, or two.
+    const given = headers['grpc-status']
+    const wrong = given === status.INTERNAL || (given === status.UNIMPLEMENTED && isRpc && !('grpc-encoding' in received))
+    const code = wrong ? status.INVALID_ARGUMENT : Number(given ?? status.UNKNOWN)
     const requestId = randomUUID()
     log({
       method: String(received[':path']).slice(0, 200),

@@ -12,8 +12,8 @@ export interface Rate {
   readonly resetMs: number
 }
 
-/** Whose calls are counted: all that come from an address, those of a principal, those with one of its keys. */
-export const counted = ['address', 'principal', 'key'] as const
+/** Whose calls are counted: those with a key, those of a principal with all its keys, all that come from an address. */
+export const counted = ['key', 'principal', 'address'] as const
 export type Counted = (typeof counted)[number]
 
 /** Takes a call of this class from whom it belongs to. */
@@ -26,19 +26,25 @@ export type RateLimits = (by: Counted, rateClass: RateClass, who: string) => Rat
 export function rateLimitLayer(take: RateLimits): Layer {
   return (next) => async (request, call) => {
     const { rateClass } = call.policy
-    const asked = counted.filter((by) => idOf[by](call) !== '')
-    const taken = asked.map((by) => take(by, rateClass, idOf[by](call)))
-    // most calls are counted without asking anybody
-    const rates = taken.some((it) => it instanceof Promise) ? await Promise.all(taken) : (taken as Rate[])
-    const tightest = rates.reduce((one, other) => (share(other) < share(one) ? other : one))
+    let tightest: (Rate & { by: Counted }) | undefined
+    // The narrowest first: what is refused uses up nothing of those who share the others.
+    for (const by of counted) {
+      const who = idOf[by](call)
+      if (who === '') continue
+      const taken = take(by, rateClass, who)
+      // most calls are counted without asking anybody
+      const rate = taken instanceof Promise ? await taken : taken
+      if (!tightest || share(rate) < share(tightest)) tightest = { ...rate, by }
+      if (!rate.allowed) break
+    }
+    if (!tightest) return next(request, call)
     const resetS = Math.ceil(tightest.resetMs / 1000)
     call.trailers['ratelimit-limit'] = String(tightest.limit)
     call.trailers['ratelimit-remaining'] = String(tightest.remaining)
     call.trailers['ratelimit-reset'] = String(resetS)
     if (tightest.allowed) return next(request, call)
     call.trailers['retry-after'] = String(resetS)
-    const { limit, resetMs } = tightest
-    const by = asked[rates.indexOf(tightest)]!
+    const { by, limit, resetMs } = tightest
     const metadata = { by, rate_class: rateClass, limit: String(limit) }
     throw new Fault('RATE_LIMITED', `more than ${limit} calls a minute of the class ${rateClass}, by ${by}`, metadata, {
       retryAfterMs: resetMs,

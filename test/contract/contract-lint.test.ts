@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { clearExtension, create, createFileRegistry, fromBinary, setExtension } from '@bufbuild/protobuf'
+import { clearExtension, create, createFileRegistry, fromBinary, getExtension, setExtension } from '@bufbuild/protobuf'
 import { FieldDescriptorProto_Type, type FileDescriptorSet, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { field as fieldRules } from '@bufbuild/protovalidate/gen/buf/validate/validate_pb.js'
 import { describe, expect, it } from 'vitest'
@@ -97,6 +97,33 @@ describe('REST', () => {
     const free = (set: FileDescriptorSet) =>
       clearExtension(messageOf(set, 'Tenant').field.find((it) => it.name === 'labels')!.options!, fieldRules)
     expect(withRule('GetTenant', right, free)).toEqual(['customer.tenant.v1.Tenant.labels takes keys that end in _time'])
+  })
+
+  it.each(['^[a-z_]{1,20}$', '^x\\w*$', '^[^:]+$', '^a.*$', '^\\S+$'])('keys by %s may end in _time', (pattern) => {
+    const loose = (set: FileDescriptorSet) => {
+      const { options } = messageOf(set, 'Tenant').field.find((it) => it.name === 'labels')!
+      const rules = getExtension(options!, fieldRules)
+      if (rules.type.case === 'map' && rules.type.value.keys?.type.case === 'string') rules.type.value.keys.type.value.pattern = pattern
+      setExtension(options!, fieldRules, rules)
+    }
+    expect(withRule('GetTenant', right, loose)).toEqual(['customer.tenant.v1.Tenant.labels takes keys that end in _time'])
+  })
+
+  it.each([
+    '^tnt_[0-9a-z:]{26}$',
+    '^tnt_[0-9a-z%]{26}$',
+    '^tnt_.{26}$',
+    '^tnt_[0-9a-z]{26}(:[a-z]+)?$',
+    '^tnt_[!-~]{26}$',
+    'tnt_[0-9a-z]{26}',
+  ])('ids by %s are not for paths', (pattern) => {
+    const loose = (set: FileDescriptorSet) => {
+      const { options } = messageOf(set, 'GetTenantRequest').field.find((it) => it.name === 'tenant_id')!
+      const rules = getExtension(options!, fieldRules)
+      if (rules.type.case === 'string') rules.type.value.pattern = pattern
+      setExtension(options!, fieldRules, rules)
+    }
+    expect(withRule('GetTenant', right, loose)).toEqual(['{tenant_id} in the path'])
   })
 
   it('a time whose name does not end so is named, and what is called so and is none', () => {

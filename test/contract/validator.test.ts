@@ -162,3 +162,26 @@ function mulberry(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296
   }
 }
+
+describe('a megabyte of elements', () => {
+  const flood = (tag: number, element: readonly number[] = []) =>
+    Buffer.concat(
+      Array.from({ length: Math.floor(1_048_576 / (2 + element.length)) }, () => Buffer.from([tag, element.length, ...element])),
+    )
+
+  it.each([
+    ['BatchGetTenantsRequest', flood(10), 'tenant_ids'],
+    ['CreateTenantRequest', flood(50, [10, 1, 97, 18, 1, 98]), 'labels'],
+  ])('%s: is not looked at one by one, nor told of so', (name, bytes, field) => {
+    const { violations, total, decodable } = check(name, bytes)
+    expect(decodable).toBe(false)
+    expect(total).toBe(1)
+    expect(violations).toEqual([{ field, description: expect.stringMatching(/^has more than \d+ elements$/) }])
+  })
+
+  it('nor is a message that is there a hundred thousand times', () => {
+    const { total, violations, decodable } = check('UpdateTenantRequest', flood(42))
+    expect([decodable, violations.length]).toEqual([false, 20])
+    expect(total).toBeLessThan(300)
+  })
+})

@@ -53,6 +53,43 @@ it('the service is told the secret of this edge, whose address it is, and no sec
   })
 })
 
+it('an offer of HTTP/2, and a request as it is asked of proxies, are requests like others', async () => {
+  const raw = (head: string) =>
+    new Promise<string>((resolve) => {
+      const socket = netConnect({ host: '127.0.0.1', port: port.port }, () =>
+        socket.write(`${head}\r\nhost: x\r\nconnection: close\r\n\r\n`),
+      )
+      let got = ''
+      socket.on('data', (chunk: Buffer) => (got += chunk))
+      socket.on('close', () => resolve(got))
+    })
+  for (const head of [
+    `GET ${path} HTTP/1.1\r\nhttp2-settings: x`,
+    `GET http://example.org${path} HTTP/1.1`,
+    `GET /${path} HTTP/1.1`,
+    `GET ${path} HTTP/1.1\r\nexpect: wonders`,
+  ]) {
+    expect((await raw(head)).split('\r\n')[0], head).toBe('HTTP/1.1 200 OK')
+  }
+  expect((await raw('CONNECT example.org:443 HTTP/1.1')).split('\r\n')[0]).toBe('HTTP/1.1 405 Method Not Allowed')
+})
+
+it('400: more headers than the service takes, though each line is short enough', async () => {
+  const headers = Object.fromEntries(['a', 'b', 'c'].map((name) => [`x-${name}`, 'v'.repeat(5_500)]))
+  const answer = await get({ headers })
+  expect([answer.status, ((await answer.json()) as { details: { reason: string }[] }).details[0]!.reason]).toEqual([
+    400,
+    'REQUEST_TOO_LARGE',
+  ])
+  expect(upstream.arrived()).toBeUndefined()
+})
+
+it('what is refused here has the request id that was sent, or one of its own', async () => {
+  const nowhere = `http://127.0.0.1:${port.port}/v1/nowhere`
+  expect((await fetch(nowhere, { headers: { 'x-request-id': 'r-1' } })).headers.get('x-request-id')).toBe('r-1')
+  expect((await fetch(nowhere)).headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+})
+
 describe('time', () => {
   it('504: the service is silent for longer than it may be, or than the caller waits', async () => {
     upstream.answers({ ...answer, delayMs: 5_000 })
@@ -79,6 +116,17 @@ describe('the service', () => {
     upstream.cut()
     const answers = [(await get()).status, (await get()).status]
     expect(answers.at(-1)).toBe(200)
+  })
+
+  it('503 SHUTTING_DOWN: it is gone before this port is', async () => {
+    upstream.cut()
+    await upstream.stop()
+    port.drain()
+    const answer = await get()
+    expect([answer.status, await answer.json()]).toEqual([
+      503,
+      expect.objectContaining({ details: [expect.objectContaining({ reason: 'SHUTTING_DOWN' })] }),
+    ])
   })
 
   it('is drained: a request under way is answered, and its connection ends', async () => {

@@ -17,10 +17,15 @@ const addressOfCall = async (headers: Record<string, string>) => {
 describe('the address of a caller', () => {
   it.each([
     ['a gateway of ours names it, last', { 'x-gateway-secret': secret, 'x-forwarded-for': '1.2.3.4, 198.51.100.7' }, '198.51.100.7'],
+    [
+      'with what it settled itself, past a balancer',
+      { 'x-gateway-secret': secret, 'x-real-ip': '198.51.100.7', 'x-forwarded-for': '198.51.100.7, 10.0.0.5' },
+      '198.51.100.7',
+    ],
     ['IPv6', { 'x-gateway-secret': secret, 'x-forwarded-for': '2001:db8::1' }, '2001:db8::1'],
     ['IPv4 in its IPv6 dress', { 'x-gateway-secret': secret, 'x-forwarded-for': '::ffff:198.51.100.7' }, '198.51.100.7'],
     ['a gateway that names none', { 'x-gateway-secret': secret }, '127.0.0.1'],
-    ['C-069 nobody else is believed', { 'x-forwarded-for': '198.51.100.7' }, '127.0.0.1'],
+    ['C-069 nobody else is believed', { 'x-forwarded-for': '198.51.100.7', 'x-real-ip': '198.51.100.7' }, '127.0.0.1'],
     ['C-069 with a secret that is wrong', { 'x-gateway-secret': `${secret}x`, 'x-forwarded-for': '198.51.100.7' }, '127.0.0.1'],
     ['C-069 nor who claims to have been let in', { 'x-via-gateway': '1', 'x-forwarded-for': '198.51.100.7' }, '127.0.0.1'],
   ])('%s', async (_, headers, address) => expect(await addressOfCall(headers)).toEqual([0, address]))

@@ -176,6 +176,8 @@ describe('bytes', () => {
       expect(line).toMatchObject({ code: 'INVALID_ARGUMENT', method: getTenantPath, address: '127.0.0.1' })
     }
     expect(await raw({ 'grpc-encoding': 'rot13' }, framed(1))).toMatchObject({ 'grpc-status': '12' })
+    for (const body of [Buffer.alloc(0), Buffer.from([0, 0]), Buffer.concat([framed(0), framed(0)])])
+      expect(await raw({}, body)).toMatchObject({ 'grpc-status': '3' })
     await raw({ ':path': '/\x80é' }, framed(0))
     await raw({ ':path': '/a\tb' }, framed(0))
     session.close()

@@ -47,6 +47,18 @@ describe('a call is counted', () => {
     expect([list.code, ...told(list.trailers, 'ratelimit-limit')]).toEqual([0, '5'])
   })
 
+  it('what a key is refused uses up nothing of its principal and its address', async () => {
+    const asked: string[] = []
+    server = await startFixture({
+      rateLimits: (by) => {
+        asked.push(by)
+        return { allowed: by !== 'key', limit: 1, remaining: 0, resetMs: 1_000 }
+      },
+    })
+    expect((await server.getTenant()).code).toBe(8)
+    expect(asked).toEqual(['key'])
+  })
+
   it('of another key, another principal: not in the same count', async () => {
     await start({ key: each(1), principal: each(1) })
     expect((await server.getTenant()).code).toBe(0)

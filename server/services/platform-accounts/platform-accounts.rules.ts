@@ -20,6 +20,9 @@ export function checkKnown(permissions: readonly string[]): void {
 const missing = (held: readonly string[], wanted: readonly string[]) =>
   held.includes(everything) ? undefined : wanted.find((name) => !held.includes(name))
 
+/** Whoever holds all that there is: the first key must be revocable by another. */
+const holdsAll = (held: readonly string[]) => knownPermissions().every((name) => held.includes(name))
+
 /**
  * The grant ceiling: nobody grants what they do not hold. Judged by the rights of the first flight, which are still the same at COMMIT: every change
  * of an account or key moves the revision that the transaction was opened under.
@@ -32,6 +35,7 @@ export function checkGrant(held: readonly string[], granted: readonly string[]):
 /** Who acts on an account or its keys holds all that the account holds. */
 export function checkRank(held: readonly string[], account: Pick<PlatformServiceAccountRow, 'permissions'>): void {
   const permission = missing(held, account.permissions)
+  if (permission === everything && holdsAll(held)) return
   if (permission !== undefined) throw new Fault('TARGET_OUTRANKS_CALLER', 'the account holds more than you do', { permission })
 }
 
