@@ -82,6 +82,8 @@ select slug from platform.tenants where slug = any ($1);
 /* as platform_app */ with w as (insert into "platform"."purges" ("tenant_id", "purge_time", "entry") values ($1, $2, $3) returning 1) select lib.require_rows((select count(*) from w), $4);
 /* as platform_app */ with w as (update platform.idempotency_keys set tenant_id = 'platform' where caller = $1 and method = $2 and request_id = $3 returning 1) select lib.require_rows((select count(*) from w), $4);
 /* as platform_app */ delete from platform.idempotency_keys where tenant_id = $1;
+/* as platform_app */ delete from "platform"."redrives" where "tenant_id" = $1;
+/* as platform_app */ delete from "platform"."dead_letters" where "tenant_id" = $1;
 /* as platform_app */ select lib.drop_tenant_schema($1);
 
 -- tenants, purges: findDue

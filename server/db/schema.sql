@@ -156,9 +156,11 @@ function {s}.access(text,text,interval) returns TABLE(now timestamp with time zo
 function {s}.claim(text,text,text,bytea,text) returns TABLE(hash bytea, done boolean, answer bytea) owner platform_owner
 function {s}.note_sent_time() returns trigger set search_path=pg_catalog, pg_temp owner platform_owner
 function {s}.publish(text,integer,integer[],bigint[],bigint,text[],bytea,interval,text,text,text[],text[],text[],text[],text[]) returns void owner platform_owner
+grant DELETE, INSERT, SELECT on redrives to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on idempotency_keys to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on reserved_slugs to platform_app
 grant DELETE, INSERT, SELECT, UPDATE on tenants to platform_app
+grant DELETE, SELECT on dead_letters to platform_app
 grant DELETE, SELECT on idempotency_keys to platform_retention
 grant DELETE, SELECT on redrives to platform_relay
 grant DELETE, SELECT on sealed_answers to platform_retention
@@ -168,7 +170,6 @@ grant EXECUTE on function {s}.publish(text,integer,integer[],bigint[],bigint,tex
 grant INSERT, SELECT on dead_letters to platform_relay
 grant INSERT, SELECT on events to platform_app
 grant INSERT, SELECT on platform_audit to platform_app
-grant INSERT, SELECT on redrives to platform_app
 grant INSERT, SELECT on replays to platform_app
 grant INSERT, SELECT on sealed_answers to platform_app
 grant INSERT, SELECT, UPDATE on leases to platform_relay
@@ -178,7 +179,6 @@ grant INSERT, SELECT, UPDATE on platform_service_accounts to platform_app
 grant INSERT, SELECT, UPDATE on purges to platform_app
 grant INSERT, SELECT, UPDATE on relay_positions to platform_relay
 grant INSERT, SELECT, UPDATE on tenant_counters to platform_app
-grant SELECT on dead_letters to platform_app
 grant SELECT on dead_letters to platform_auditor
 grant SELECT on events to platform_auditor
 grant SELECT on events to platform_relay

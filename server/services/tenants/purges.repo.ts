@@ -5,7 +5,7 @@ import type { TenantRow } from './tenants.table.js'
 import './purges.table.js'
 
 /**
- * All of a tenant but its role, its counter and its events. `lib.drop_tenant_schema` looks at the registry itself, so the row goes first; it waits
+ * All of a tenant but its role, its counter and its events, of which the parked ones go too. `lib.drop_tenant_schema` looks at the registry itself, so the row goes first; it waits
  * 200 ms for a lock, and stands before the counter.
  */
 export function eraseTenant(tx: PlatformTx, { id, slug }: Pick<TenantRow, 'id' | 'slug'>, now: Date, entry: string): void {
@@ -25,6 +25,7 @@ export function eraseTenant(tx: PlatformTx, { id, slug }: Pick<TenantRow, 'id' |
     tx.later(own.compile(platform), 1)
   }
   tx.later(sql`delete from platform.idempotency_keys where tenant_id = ${id}`.compile(platform))
+  for (const table of ['redrives', 'dead_letters'] as const) tx.later(platform.deleteFrom(table).where('tenant_id', '=', id))
   tx.later(sql`select lib.drop_tenant_schema(${id})`.compile(platform))
 }
 

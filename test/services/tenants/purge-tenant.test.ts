@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Tenant } from '../../../gen/customer/tenant/v1/tenant.js'
 import { connect } from '../../support/client.js'
+import { letterId, parkLetters } from '../../support/dead-letters.js'
 import { makeKey } from '../../support/keys.js'
 import { deletedBefore, gone, standingOf, whole } from '../../support/purged.js'
 import { refusal } from '../../support/refusal.js'
@@ -26,6 +27,25 @@ beforeEach(async () => {
   request = { tenantId: id, confirmSlug: tenant.slug }
 })
 afterAll(() => clients.close())
+
+it('OK: what it has parked goes too, and nothing of another tenant', async () => {
+  const other = await onboard(clients, { slug: newSlug('stays') })
+  for (const { id } of [tenant, other]) {
+    await parkLetters(theSuperuser(), id, [{ sequence: 900_000 }, { sequence: 900_001 }])
+    await clients.events.redriveDeadLetters({ deadLetterIds: [letterId(id, 900_001)] })
+  }
+  const parkedOf = async (id: string) => {
+    const { rows } = await theSuperuser().query(
+      `select (select count(*)::int from platform.dead_letters where tenant_id = $1) as letters,
+        (select count(*)::int from platform.redrives where tenant_id = $1) as redrives`,
+      [id],
+    )
+    return rows[0] as { letters: number; redrives: number }
+  }
+  await purgeTenant(request)
+  expect(await parkedOf(tenant.id)).toEqual({ letters: 0, redrives: 0 })
+  expect((await parkedOf(other.id)).letters).toBe(2)
+})
 
 it('OK: schema, role, registry row and stored answers are gone; one event, one entry of the platform, a higher revision of rights', async () => {
   expect(await standing()).toMatchObject(whole)

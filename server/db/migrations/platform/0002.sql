@@ -74,3 +74,5 @@ grant select, delete on platform.redrives to platform_relay;
 grant select, update on platform.replays to platform_relay;
 grant update (redrive_time) on platform.dead_letters to platform_relay;
 grant select on platform.redrives, platform.replays to platform_auditor;
+-- What a purged tenant has parked leaves with it: its payloads hold role mailboxes.
+grant delete on platform.dead_letters, platform.redrives to platform_app;
