@@ -18,6 +18,9 @@ const serving = 1
 const notServing = 2
 const serviceUnknown = 3
 
+/** What ends the streams that are nobody's handlers. */
+export const shuttingDown = { code: status.UNAVAILABLE, details: 'this replica is shutting down; call again' }
+
 export function createHealth(names: readonly string[]): Health {
   const known = new Set(['', ...names])
   const watches = new Set<ServerWritableStream<Request, number>>()
@@ -49,7 +52,7 @@ export function createHealth(names: readonly string[]): Health {
       for (const wire of watches) if (known.has(wire.request.service)) wire.write(state)
     },
     end() {
-      for (const wire of watches) wire.emit('error', { code: status.UNAVAILABLE, details: 'this replica is shutting down; call again' })
+      for (const wire of watches) wire.emit('error', shuttingDown)
     },
   }
 }

@@ -4,15 +4,25 @@ import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { status } from '@grpc/grpc-js'
 import { registry, services } from '../contract/descriptors.js'
+import { shuttingDown } from './health.js'
 import type { Service } from './kernel.js'
+
+export interface Reflection {
+  readonly service: Service
+  /** Ends the streams that are open. */
+  end(): void
+}
 
 /**
  * grpc.reflection.v1, and v1alpha, which is the same on the wire: serves the compiled descriptors as they are, comments left out. The few
  * messages are written by hand: four kinds of questions, four of answers.
  */
-export function createReflection(version: 'v1' | 'v1alpha'): Service {
+export function createReflection(version: 'v1' | 'v1alpha'): Reflection {
   const name = `grpc.reflection.${version}.ServerReflection`
+  const open = new Set<ServerDuplexStream<Question, Buffer>>()
   const info = (wire: ServerDuplexStream<Question, Buffer>) => {
+    open.add(wire)
+    wire.on('close', () => open.delete(wire))
     wire.on('data', (question: Question) => wire.write(answerTo(question)))
     wire.on('end', () => wire.end())
   }
@@ -26,7 +36,12 @@ export function createReflection(version: 'v1' | 'v1alpha'): Service {
     responseSerialize: asIs,
     responseDeserialize: asIs,
   }
-  return { name, definition: { info: method }, implementation: { info } }
+  return {
+    service: { name, definition: { info: method }, implementation: { info } },
+    end() {
+      for (const wire of open) wire.emit('error', shuttingDown)
+    },
+  }
 }
 
 /** ServerReflectionRequest: which field of the oneof is set (0: none that we know), and what it holds. */

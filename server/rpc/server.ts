@@ -107,7 +107,8 @@ export function createRpcServer({
     log,
   )
   const health = createHealth(services.map((it) => it.name))
-  const all = [...services, health.service, ...(reflection ? [createReflection('v1'), createReflection('v1alpha')] : [])]
+  const reflections = reflection ? [createReflection('v1'), createReflection('v1alpha')] : []
+  const all = [...services, health.service, ...reflections.map((it) => it.service)]
   for (const { definition, implementation } of all) server.addService(definition, implementation)
   const credentials = tls ? secure(tls) : ServerCredentials.createInsecure()
 
@@ -120,6 +121,7 @@ export function createRpcServer({
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
       calls.endStreams()
       health.end()
+      for (const it of reflections) it.end()
       const grace = new AbortController()
       const over = sleep(graceMs, undefined, { signal: grace.signal }).then(async () => {
         calls.endAll()

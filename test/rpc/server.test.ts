@@ -100,6 +100,20 @@ describe('reflection', () => {
   }, 30_000)
 })
 
+it('a reflection stream that is held open does not hold up the drain', async () => {
+  server = await startFixture()
+  const client = new Client(server.target, credentials.createInsecure(), { 'grpc.enable_http_proxy': 0 })
+  const asIs = (bytes: Buffer) => bytes
+  const stream = client.makeBidiStreamRequest('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', asIs, asIs)
+  const ended = new Promise<ServiceError>((resolve) => stream.on('error', resolve))
+  const answered = new Promise((resolve) => stream.once('data', resolve))
+  stream.write(Buffer.from([58, 0]))
+  await answered
+  await server.server.drain({ pauseMs: 0, graceMs: 60_000 })
+  expect(await ended).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('shutting down') })
+  client.close()
+})
+
 describe('bind', () => {
   const bare = () => createRpcServer({ services: [], calls: openCalls(), log: () => undefined })
 
