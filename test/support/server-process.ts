@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { LoginUrls } from '../../server/db/migrate.command.js'
+import { forgetPid, watchPid } from './watchdog.js'
 
 const main = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url))
 const readyWithinMs = 60_000
@@ -32,6 +33,9 @@ export async function startServerProcess(env: Readonly<Record<string, string>>):
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], HOST: '127.0.0.1', GRPC_PORT: '0', HTTP_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  const pid = child.pid as number
+  watchPid(pid)
+  child.once('exit', () => forgetPid(pid))
   let output = ''
   const exited = new Promise<number | NodeJS.Signals>((resolve) => child.on('exit', (code, signal) => resolve(code ?? signal ?? 1)))
   const ready = new Promise<void>((resolve) => {
@@ -61,7 +65,7 @@ export async function startServerProcess(env: Readonly<Record<string, string>>):
   if (!address || !httpUrl) throw new Error(`no ports in:\n${output}`)
   return {
     process: child,
-    pid: child.pid as number,
+    pid,
     address,
     httpUrl,
     output: () => output,
