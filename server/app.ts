@@ -207,7 +207,7 @@ export function createApp(
     const topics = { ...byStream, replay: replays }
     const grpc = { grpcHost: bound.hosts[0]!, grpcPort: bound.port, tls: grpcTls !== undefined }
     const rest = withRest ? { ...grpc, gatewaySecret: edgeSecret, topics, version } : undefined
-    http = await openEdge({ hosts: bound.hosts, port: settings.httpPort, ready, rest })
+    http = await openEdge({ hosts: bound.hosts, port: settings.httpPort, ready, rest, warn: (line) => log.warn({}, line) })
     const { port: httpPort } = http
     stops.unshift(() => http?.stop())
     runner.start()

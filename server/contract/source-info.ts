@@ -1,14 +1,16 @@
-import type { DescEnum, DescEnumValue, DescField, DescFile, DescMessage, DescMethod } from '@bufbuild/protobuf'
+import type { DescEnum, DescEnumValue, DescField, DescFile, DescMessage, DescMethod, DescService } from '@bufbuild/protobuf'
 
-export type Described = DescMethod | DescField | DescMessage | DescEnum | DescEnumValue
+export type Described = DescService | DescMethod | DescField | DescMessage | DescEnum | DescEnumValue
 
 const fileOf = (at: Described): DescFile => ('file' in at ? at.file : at.parent.file)
 
 /** As descriptor.proto numbers its fields. */
 function pathTo(at: Described): number[] {
   switch (at.kind) {
+    case 'service':
+      return [6, at.file.services.indexOf(at)]
     case 'rpc':
-      return [6, at.parent.file.services.indexOf(at.parent), 2, at.parent.methods.indexOf(at)]
+      return [...pathTo(at.parent), 2, at.parent.methods.indexOf(at)]
     case 'field':
       return [...pathTo(at.parent), 2, at.parent.fields.indexOf(at)]
     case 'enum_value':

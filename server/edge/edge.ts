@@ -5,7 +5,7 @@ import { openApi } from './openapi.js'
 import { createRest } from './rest.js'
 import { openUpstream } from './upstream.js'
 
-export interface EdgeOptions extends Pick<HttpOptions, 'hosts' | 'port' | 'ready'> {
+export interface EdgeOptions extends Pick<HttpOptions, 'hosts' | 'port' | 'ready' | 'warn'> {
   /** Kong's work, where there is no Kong, and the documents of REST and events; unset: the port serves health alone. */
   readonly rest: RestPort | undefined
 }

@@ -19,7 +19,7 @@ export interface HttpOptions {
   readonly documents?: ReadonlyMap<string, () => object>
   /** Answers below `/v1/` and `/.well-known/`; without it nothing is there. */
   readonly rest?: Rest | undefined
-  /** One line for people, about a host that this machine hasn't got. */
+  /** One line for people: a host that this machine hasn't got, or a fault of ours. */
   readonly warn?: (line: string) => void
 }
 
@@ -67,7 +67,7 @@ export async function openHttp({ hosts, port, ready, rest, documents = new Map()
       response.setHeader('connection', 'close')
       return sendError(response, refused(400, 3, 'FIELD_INVALID', 'a request names its host'))
     }
-    if (rest && isRest(path)) return rest(request, response, draining)
+    if (rest && isRest(path)) return rest(request, response, () => draining)
     // nothing else has a body: what comes with one is not read, and its connection ends with the answer
     if (request.headers['content-length'] || request.headers['transfer-encoding']) response.setHeader('connection', 'close')
     const document = documents.get(path)
@@ -93,7 +93,11 @@ export async function openHttp({ hosts, port, ready, rest, documents = new Map()
     const server = createServer({ ...limits, requestTimeout: rest ? limits.requestTimeout : healthMs }, answer)
     // an expectation that is none of HTTP's is nothing to us
     server.on('checkExpectation', answer)
-    server.on('connect', (_, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'))
+    server.on('connect', (_, socket) => {
+      // Node has let go of it: an error without a listener would end the process
+      socket.on('error', () => socket.destroy())
+      socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    })
     server.maxConnections = connectionsMax
     server.maxRequestsPerSocket = requestsPerConnectionMax
     server.maxHeadersCount = headersMax

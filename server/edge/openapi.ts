@@ -50,9 +50,7 @@ export function openApi(services: readonly DescService[], { version, serverUrl }
     },
     servers: [{ url: serverUrl }],
     security: [{ bearer: [] }],
-    tags: services
-      .filter((it) => it.methods.some((method) => routesOf([it]).some((route) => route.method === method)))
-      .map((it) => ({ name: it.name, description: serviceComment(it) })),
+    tags: services.filter((it) => routesOf([it]).length > 0).map((it) => ({ name: it.name, description: commentOf(it) })),
     paths,
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'An API key (`ck_…`).' } },
@@ -62,12 +60,6 @@ export function openApi(services: readonly DescService[], { version, serverUrl }
       },
     },
   }
-}
-
-const serviceComment = (service: DescService) => {
-  const index = service.file.services.indexOf(service)
-  const place = service.file.proto.sourceCodeInfo?.location.find(({ path }) => path.length === 2 && path[0] === 6 && path[1] === index)
-  return (place?.leadingComments ?? '').split(/\s+/).join(' ').trim()
 }
 
 function operation(route: Route, style: SchemaStyle, serverUrl: string): object {

@@ -17,7 +17,7 @@ export interface RestOptions {
 }
 
 /** Answers whatever is asked below `/v1/` and `/.well-known/`. */
-export type Rest = (request: IncomingMessage, response: ServerResponse, draining: boolean) => Promise<void>
+export type Rest = (request: IncomingMessage, response: ServerResponse, draining: () => boolean) => Promise<void>
 
 /** As nginx in front of Kong: a line of the head, all of the body, in bytes. */
 const lineBytesMax = 8_192
@@ -58,7 +58,7 @@ export function createRest({ services, upstream, gatewaySecret }: RestOptions): 
         throw refused(400, 3, 'REQUEST_TOO_LARGE', `the headers have more than ${metadataBytesMax} bytes`)
       const answer = await upstream.call(`/${method.parent.typeName}/${method.name}`, message, metadata, gone.signal)
       if (gone.signal.aborted) return
-      if (answer.kind === 'down' && draining) throw refused(503, 14, 'SHUTTING_DOWN', 'this replica is shutting down; call again')
+      if (answer.kind === 'down' && draining()) throw refused(503, 14, 'SHUTTING_DOWN', 'this replica is shutting down; call again')
       if (answer.kind === 'down') throw refused(502, 14, 'DEPENDENCY_DOWN', 'the service gave no answer')
       if (answer.kind === 'late') throw refused(504, 4, 'DEADLINE', 'the service did not answer in time')
       const { 'x-error-details-bin': details, ...headers } = answer.metadata

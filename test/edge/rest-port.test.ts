@@ -74,6 +74,19 @@ it('an offer of HTTP/2, and a request as it is asked of proxies, are requests li
   expect((await raw('CONNECT example.org:443 HTTP/1.1')).split('\r\n')[0]).toBe('HTTP/1.1 405 Method Not Allowed')
 })
 
+it('whoever asks for a tunnel and resets the connection harms nobody', async () => {
+  for (let i = 0; i < 50; i++) {
+    await new Promise<void>((resolve) => {
+      const socket = netConnect({ host: '127.0.0.1', port: port.port }, () => {
+        socket.write('CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n', () => socket.resetAndDestroy())
+      })
+      socket.on('error', () => {})
+      socket.on('close', () => resolve())
+    })
+  }
+  expect((await get()).status).toBe(200)
+})
+
 it('400: more headers than the service takes, though each line is short enough', async () => {
   const headers = Object.fromEntries(['a', 'b', 'c'].map((name) => [`x-${name}`, 'v'.repeat(5_500)]))
   const answer = await get({ headers })
