@@ -6,8 +6,8 @@ import { join } from 'node:path'
 const ours = new Set<string>()
 
 /**
- * Fills a folder beside its place and lets `finish` rename it when it is whole, so that a kill at any moment leaves no half folder
- * under the real name. Whatever fails, the draft is gone.
+ * Lets `finish` fill a folder or file beside its place and put it there when it is whole, so that a kill at any moment leaves nothing
+ * half under the real name. Whatever fails, the draft is gone.
  */
 export async function withDraft(parent: string, name: string, finish: (draft: string) => Promise<void>): Promise<void> {
   await removeStaleDrafts(parent, name)

@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { removeStaleDrafts } from './drafts.js'
+import { withDraft } from './drafts.js'
 
 /**
  * A secret of development in DATA_DIR, `bootstrap-key` or `key-encryption-keys`: made at the first start, mode 0600, and the same ever
@@ -11,20 +10,14 @@ import { removeStaleDrafts } from './drafts.js'
 export async function keptSecret(dataDir: string, name: 'bootstrap-key' | 'key-encryption-keys', make: () => string): Promise<string> {
   const file = join(dataDir, name)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  // of starts that were killed in the midst
-  await removeStaleDrafts(dataDir, name)
-  const found = await read(file)
-  if (found !== undefined) return found
-  const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
-  await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx', flush: true })
-  try {
+  await withDraft(dataDir, name, async (draft) => {
+    if ((await read(file)) !== undefined) return
+    await writeFile(draft, `${make()}\n`, { mode: 0o600, flag: 'wx', flush: true })
     // link, unlike rename, lets the first of several win
     await link(draft, file).catch((err: NodeJS.ErrnoException) => {
       if (err.code !== 'EEXIST') throw err
     })
-  } finally {
-    await rm(draft, { force: true })
-  }
+  })
   return (await read(file)) as string
 }
 

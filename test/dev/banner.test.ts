@@ -77,4 +77,22 @@ describe('a secret that development keeps', () => {
       rmSync(folder, { recursive: true })
     }
   })
+
+  it('whoever comes while another of this process draws one up takes nothing from it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kept-'))
+    try {
+      for (let round = 0; round < 20; round++) {
+        const dataDir = join(folder, String(round))
+        const all: Promise<string>[] = []
+        for (let n = 0; n < 30; n++) {
+          all.push(keptSecret(dataDir, 'bootstrap-key', () => `ck_${n}`))
+          await new Promise(setImmediate)
+        }
+        expect(new Set(await Promise.all(all)).size).toBe(1)
+        expect(readdirSync(dataDir)).toEqual(['bootstrap-key'])
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
 })
